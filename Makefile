@@ -1,0 +1,69 @@
+# One vocabulary of commands; .ci/run calls only these.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PORT   ?= 8080
+
+export PYTHONDONTWRITEBYTECODE ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-unit check fmt generate lock bench image clean
+
+help: ## What can be done here
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "uploadgate needs Python 3.11 or newer; point at one with 'make PYTHON=/path/to/python3.12 …'" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "Python's venv module is missing (Debian: apt-get install python3-venv)" >&2; exit 1; }
+
+# What the demo needs: the service and the embedded store.
+$(VENV)/.demo: requirements-demo.lock | $(BIN)/python
+	@echo "Installing what the demo needs into $(VENV) …"
+	@$(PIP) install --require-hashes -r requirements-demo.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+# What the tests and checks need besides.
+$(VENV)/.dev: requirements-dev.lock | $(BIN)/python
+	@echo "Installing what tests and checks need into $(VENV) …"
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo ## The main job on the embedded default, then keep serving (ONCE=1: exit after it)
+	@$(BIN)/uploadgate demo $(if $(ONCE),--once)
+
+test: $(VENV)/.dev ## Every test: unit, contract, integration on real parts
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-unit: $(VENV)/.dev ## The fast tests alone
+	@$(BIN)/python -m pytest tests/unit $(ARGS)
+
+check: $(VENV)/.dev ## Lint, format, types, import contracts, generated files up to date
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python tools/generate.py --check
+
+fmt: $(VENV)/.dev ## Format, and mend what lint can mend
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+generate: $(VENV)/.dev ## Write docs/settings.md, docs/openapi.json and docs/problems.md anew
+	@$(BIN)/python tools/generate.py
+
+lock: $(VENV)/.dev ## Resolve the ranges of pyproject.toml into the lock files (UPGRADE=1: newest)
+	@UV=$(BIN)/uv tools/lock.sh
+
+bench: $(VENV)/.dev ## What one grant, one upload record and one webhook cost here
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+image: ## The container image (ENGINE=buildah|docker|podman, BASE_IMAGE=…)
+	@tools/image.sh
+
+clean: ## Remove the environment, caches and the demo's state
+	rm -rf $(VENV) .localcloud .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,258 @@
+"""The one tree of domain errors. They know no HTTP: routers/problems.py holds the one table
+that maps each to a status.
+
+Every concrete class has a stable machine `code`, promised to clients, and where a client can act
+a `retry_mode` that says how. `str(error)` is shown to clients as the problem's detail: it must
+never hold a secret, a token, a presigned URL or another user's data.
+"""
+
+from typing import ClassVar, Literal
+
+RetryMode = Literal["refresh", "resign", "switch_transport", "wait", "fatal"]
+
+
+class UploadgateError(Exception):
+    """The root. `retry_after` is in whole seconds, where waiting helps."""
+
+    code: ClassVar[str]
+    title: ClassVar[str]
+    retry_mode: ClassVar[RetryMode | None] = None
+
+    def __init__(self, detail: str | None = None, *, retry_after: int | None = None) -> None:
+        super().__init__(detail or self.title)
+        self.retry_after = retry_after
+
+
+# --- the request ---------------------------------------------------------------------------------
+
+
+class InvalidRequestError(UploadgateError):
+    code = "invalid_request"
+    title = "The request is not valid"
+
+
+class MalformedJsonError(UploadgateError):
+    code = "malformed_json"
+    title = "The body is not valid JSON"
+
+
+class UnsupportedMediaTypeError(UploadgateError):
+    code = "unsupported_media_type"
+    title = "The body is of a type that is not accepted here"
+
+
+class BodyTooLargeError(UploadgateError):
+    code = "body_too_large"
+    title = "The body is larger than allowed"
+
+
+class NotFoundError(UploadgateError):
+    code = "not_found"
+    title = "There is nothing at this address"
+
+
+class MethodNotAllowedError(UploadgateError):
+    code = "method_not_allowed"
+    title = "This address does not take that method"
+
+
+class OverloadedError(UploadgateError):
+    code = "overloaded"
+    title = "The service has more to do than it can take on"
+    retry_mode = "wait"
+
+
+class UnavailableError(UploadgateError):
+    """A part that the service needs (its database, say) does not answer."""
+
+    code = "unavailable"
+    title = "The service cannot serve this now"
+    retry_mode = "wait"
+
+
+class InternalError(UploadgateError):
+    code = "internal_error"
+    title = "The service failed"
+
+
+# --- who is calling ------------------------------------------------------------------------------
+
+
+class InvalidCredentialsError(UploadgateError):
+    code = "invalid_credentials"
+    title = "Unknown user name or wrong password"
+
+
+class TooManyAttemptsError(UploadgateError):
+    code = "too_many_attempts"
+    title = "Too many failed attempts"
+    retry_mode = "wait"
+
+
+class NotAuthenticatedError(UploadgateError):
+    code = "not_authenticated"
+    title = "An access token is needed"
+    retry_mode = "refresh"
+
+
+class InvalidTokenError(UploadgateError):
+    code = "invalid_token"
+    title = "The access token is not valid"
+    retry_mode = "refresh"
+
+
+class TokenExpiredError(InvalidTokenError):
+    code = "token_expired"
+    title = "The access token has expired"
+
+
+class InvalidRefreshTokenError(UploadgateError):
+    code = "invalid_refresh_token"
+    title = "The refresh token is not valid"
+    retry_mode = "fatal"
+
+
+class MissingScopeError(UploadgateError):
+    code = "missing_scope"
+    title = "The caller lacks the scope this needs"
+    retry_mode = "fatal"
+
+
+class UserExistsError(UploadgateError):
+    code = "user_exists"
+    title = "A user of that name exists"
+
+
+class UnknownUserError(UploadgateError):
+    code = "unknown_user"
+    title = "There is no such user"
+
+
+# --- grants --------------------------------------------------------------------------------------
+
+
+class PolicyError(UploadgateError):
+    """Temporary credentials cannot cap size, type or quota, so the policy forbids them here."""
+
+    code = "policy"
+    title = "The policy does not allow credentials for this caller"
+    retry_mode = "switch_transport"
+
+
+class TransportUnavailableError(UploadgateError):
+    code = "transport_unavailable"
+    title = "This transport cannot be had here"
+    retry_mode = "fatal"
+
+
+class CognitoNotConfiguredError(UploadgateError):
+    code = "cognito_not_configured"
+    title = "No identity pool is configured"
+    retry_mode = "switch_transport"
+
+
+class CognitoThrottledError(UploadgateError):
+    code = "cognito_throttled"
+    title = "Cognito asks to slow down"
+    retry_mode = "wait"
+
+
+class CognitoUnavailableError(UploadgateError):
+    """No answer in time, a refused connection, or an internal error of Cognito's."""
+
+    code = "cognito_unavailable"
+    title = "Cognito does not answer"
+    retry_mode = "wait"
+
+
+class CognitoAnswerError(CognitoUnavailableError):
+    """An answer that does not have the shape of the API's model."""
+
+    code = "cognito_bad_answer"
+    title = "Cognito's answer makes no sense"
+
+
+class CognitoRefusedError(UploadgateError):
+    """The pool, its roles or the service's own rights are not set up as they must be."""
+
+    code = "cognito_refused"
+    title = "Cognito refused the request"
+    retry_mode = "fatal"
+
+
+class IdentityConflictError(UploadgateError):
+    """The user is registered under another identity, or a login is linked elsewhere."""
+
+    code = "identity_conflict"
+    title = "The user is bound to another identity"
+    retry_mode = "fatal"
+
+
+# --- uploads -------------------------------------------------------------------------------------
+
+
+class UploadNotFoundError(UploadgateError):
+    code = "upload_not_found"
+    title = "There is no such upload"
+    retry_mode = "fatal"
+
+
+class UploadStateError(UploadgateError):
+    """The upload is in a state in which this cannot be done, or moved on meanwhile."""
+
+    code = "upload_state"
+    title = "The upload is not in a state that allows this"
+    retry_mode = "fatal"
+
+
+class UnknownProfileError(UploadgateError):
+    code = "unknown_profile"
+    title = "There is no such upload profile"
+    retry_mode = "fatal"
+
+
+class UploadTooLargeError(UploadgateError):
+    code = "upload_too_large"
+    title = "The file is larger than allowed"
+    retry_mode = "fatal"
+
+
+class StoreUnavailableError(UploadgateError):
+    code = "store_unavailable"
+    title = "The object store does not answer"
+    retry_mode = "wait"
+
+
+class StoreRefusedError(UploadgateError):
+    """The service's own rights at the store are not what they must be."""
+
+    code = "store_refused"
+    title = "The object store refused the request"
+
+
+# --- the store's word ----------------------------------------------------------------------------
+
+
+class WebhookDisabledError(UploadgateError):
+    code = "webhook_disabled"
+    title = "This webhook source is not configured"
+
+
+class WebhookForgedError(UploadgateError):
+    """Whatever does not prove where it comes from: refused before anything is done."""
+
+    code = "webhook_forged"
+    title = "The message does not prove that it comes from its source"
+
+
+class WebhookMalformedError(UploadgateError):
+    code = "webhook_malformed"
+    title = "The message does not have the shape of its source's messages"
+
+
+class WebhookUnverifiableError(UploadgateError):
+    """A transient failure while verifying: the source must send the message again (5xx)."""
+
+    code = "webhook_unverifiable"
+    title = "The message could not be verified now"
+    retry_mode = "wait"

@@ -1,0 +1,329 @@
+"""Every setting, typed and documented. No instance is made at import.
+
+Each is read from the environment as `UPLOADGATE_<NAME>`, a group's as
+`UPLOADGATE_<GROUP>__<NAME>`; lists are JSON. docs/settings.md is generated from this file.
+What is unsafe outside development is refused when the settings are made.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEVELOPMENT_SIGNING_KEY = "development-only-signing-key-change-me"
+
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HttpSettings(Group):
+    """The HTTP surface: where it listens and what it takes on at once."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on. The image sets 0.0.0.0.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    cors_origins: list[str] = Field(
+        default_factory=list,
+        description="Origins whose pages may call the API; `*` only in development.",
+    )
+    body_limit: Count = Field(
+        262_144, description="Largest request body in bytes. An SNS message has at most 256 KiB."
+    )
+    max_concurrent: Count = Field(
+        200, description="Requests handled at once; more wait in the admission queue."
+    )
+    max_waiting: int = Field(
+        10_000, ge=0, description="Requests that may wait for admission; beyond, 503 at once."
+    )
+    wait_seconds: Seconds = Field(
+        30, description="Longest wait for admission, then 503 with Retry-After."
+    )
+    request_seconds: Seconds = Field(
+        60, description="Longest time that one request may take once admitted."
+    )
+    keep_alive_seconds: Count = Field(
+        75, description="Idle connections are kept this long; keep it above the load balancer's."
+    )
+
+
+class DatabaseSettings(Group):
+    """Where records live: SQLite for one process, Postgres for any number."""
+
+    url: SecretStr = Field(
+        SecretStr("sqlite+aiosqlite:///uploadgate.db"),
+        description="SQLAlchemy URL: `sqlite+aiosqlite:///FILE` or `postgresql+asyncpg://…`.",
+    )
+    pool_size: Count = Field(10, description="Open connections kept (Postgres).")
+    pool_overflow: int = Field(10, ge=0, description="Connections beyond the pool in a burst.")
+    timeout_seconds: Seconds = Field(
+        10, description="Longest wait for a connection, and for one statement."
+    )
+    migrate_on_start: bool = Field(
+        default=True, description="Bring the schema up to date at start (`uploadgate db upgrade`)."
+    )
+
+
+class AuthSettings(Group):
+    """Who is calling: passwords and the service's own tokens."""
+
+    signing_key: SecretStr = Field(
+        SecretStr(DEVELOPMENT_SIGNING_KEY),
+        description="HMAC key of the access tokens, 32 characters or more. The default is refused "
+        "outside development.",
+    )
+    previous_signing_keys: list[SecretStr] = Field(
+        default_factory=list, description="Keys still accepted while one is being replaced."
+    )
+    issuer: str = Field("uploadgate", description="`iss` of the access tokens.")
+    audience: str = Field("uploadgate", description="`aud` of the access tokens.")
+    access_token_seconds: Count = Field(900, description="Life of an access token.")
+    refresh_token_seconds: Count = Field(
+        2_592_000, description="Life of a login: refresh tokens rotate, but never outlive this."
+    )
+    leeway_seconds: int = Field(30, ge=0, le=300, description="Clock skew that tokens may show.")
+    hash_concurrency: Count = Field(
+        2, description="Passwords hashed at once, each in a thread with `hash_memory_kib`."
+    )
+    hash_memory_kib: Annotated[int, Field(ge=19_456)] = Field(
+        19_456, description="Argon2id memory; OWASP's minimum is 19 MiB."
+    )
+    hash_iterations: Annotated[int, Field(ge=2)] = Field(2, description="Argon2id passes.")
+    failures_per_account: Count = Field(
+        10, description="Failed logins of one account from one address before it must wait."
+    )
+    failures_per_address: Count = Field(
+        100, description="Failed logins from one address, over all accounts, before it must wait."
+    )
+    failure_window_seconds: Count = Field(300, description="Time over which failures are counted.")
+
+
+class AwsSettings(Group):
+    """How the service itself speaks to AWS."""
+
+    region: str = Field("us-east-1", description="Region of pool and bucket.")
+    access_key_id: str | None = Field(
+        None, description="The service's own key; unset: the default chain (task role, …)."
+    )
+    secret_access_key: SecretStr | None = Field(None, description="Secret of `access_key_id`.")
+    connect_timeout_seconds: Seconds = Field(2, description="Connecting to an AWS endpoint.")
+    read_timeout_seconds: Seconds = Field(5, description="Waiting for an answer's next bytes.")
+    call_timeout_seconds: Seconds = Field(
+        12, description="One call with all its retries; then it counts as unavailable."
+    )
+    max_attempts: Count = Field(3, description="Attempts of one call, standard retry mode.")
+    max_connections: Count = Field(100, description="Connections kept to one endpoint.")
+
+
+class CognitoSettings(Group):
+    """The identity pool with its developer provider."""
+
+    identity_pool_id: str | None = Field(
+        None, description="`REGION:UUID`; unset: no Cognito grants."
+    )
+    developer_provider_name: str = Field(
+        "login.uploadgate",
+        min_length=1,
+        max_length=128,
+        pattern=r"^[\w._-]+$",
+        description="The pool's developer provider name; it cannot be changed once set there.",
+    )
+    token_seconds: int = Field(
+        900, ge=1, le=86_400, description="TokenDuration of the OpenID token, as AWS bounds it."
+    )
+    endpoint: str | None = Field(
+        None, description="Where the service reaches Cognito; unset: AWS's own."
+    )
+    public_endpoint: str | None = Field(
+        None, description="Where clients reach it; unset: the same as `endpoint`."
+    )
+
+
+class StoreSettings(Group):
+    """The bucket that uploads land in."""
+
+    bucket: str = Field("uploads", min_length=3, max_length=63, description="Name of the bucket.")
+    endpoint: str | None = Field(
+        None, description="Where the service reaches the store; unset: AWS's own."
+    )
+    public_endpoint: str | None = Field(
+        None, description="Where clients reach it; unset: the same as `endpoint`."
+    )
+    adoption: bool = Field(
+        default=True,
+        description="Objects that arrive in a known user's folder without a record get one.",
+    )
+    adoption_skips: list[str] = Field(
+        default_factory=list,
+        description="Suffix patterns within a user's folder that are not adopted, e.g. "
+        '`["thumbnails/*"]` (derived files).',
+    )
+
+
+class CredentialsSettings(Group):
+    """When temporary credentials are given out: they cannot cap size, type or quota."""
+
+    issue: Literal["when_unlimited", "checked_after_arrival", "never"] = Field(
+        "when_unlimited",
+        description="`when_unlimited`: not to callers for whom a profile has a limit; "
+        "`checked_after_arrival`: to all, what is over a limit is rejected and deleted on "
+        "arrival; `never`.",
+    )
+
+
+class UploadSettings(Group):
+    """The one default profile, and how long uploads live."""
+
+    max_size: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Largest file in bytes; unset: the store's own limit of 48.8 TiB."
+    )
+    expires_seconds: Count = Field(
+        604_800, description="An upload not completed in this time may be given up."
+    )
+
+
+class CompletionSettings(Group):
+    """From the store's word to a completed record."""
+
+    inbox_limit: Count = Field(
+        100_000, description="Events waiting; beyond, webhooks get 503 and are sent again."
+    )
+    inbox_days: Count = Field(30, description="Processed events are kept this long.")
+    batch: Count = Field(50, description="Events claimed at once.")
+    concurrency: Count = Field(16, description="HEAD requests of one replica at once.")
+    lease_seconds: Seconds = Field(60, description="A claim not finished by then is free again.")
+    max_attempts: Count = Field(12, description="Tries of one event while the store is away.")
+    overdue_seconds: Seconds = Field(
+        30, description="An upload without news for so long is looked up at the store."
+    )
+    sweep_interval_seconds: Seconds = Field(
+        10, description="Pause between sweeps; one also runs at start."
+    )
+
+
+class WebhookSettings(Group):
+    """Which sources may say that an object has arrived."""
+
+    seaweedfs_tokens: list[SecretStr] = Field(
+        default_factory=list,
+        description="Bearer tokens of the SeaweedFS filer (two while one is being replaced); "
+        "none: the address answers 404.",
+    )
+    sns_topic_arns: list[str] = Field(
+        default_factory=list, description="Topics believed; none: the address answers 404."
+    )
+    sns_sha256_only: bool = Field(
+        default=False, description="Accept SignatureVersion 2 only (set it on the topic first)."
+    )
+    sns_max_age_seconds: Annotated[int, Field(gt=3600)] = Field(
+        7200, description="Oldest Timestamp; SNS itself retries for up to 3,600 s."
+    )
+
+
+class Settings(BaseSettings):
+    """The whole configuration; pass it to `create_app`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="UPLOADGATE_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        hide_input_in_errors=True,
+    )
+
+    environment: Literal["development", "production"] = Field(
+        "production", description="`development` allows what is unsafe elsewhere."
+    )
+    public_url: str = Field(
+        "http://127.0.0.1:8080", description="Where clients reach this service."
+    )
+    trusted_proxies: list[str] = Field(
+        default_factory=list,
+        description="Addresses or networks whose X-Forwarded-For and -Proto are believed.",
+    )
+    drain_seconds: Annotated[float, Field(ge=0)] = Field(
+        10,
+        description="After SIGTERM: unready, but serving on for so long, so that load balancers "
+        "take the replica out first.",
+    )
+    required_dependencies: list[Literal["database", "store", "cognito"]] = Field(
+        default_factory=lambda: ["database"],
+        description="Which dependencies make /readyz 503 when down; the others are listed as "
+        "degraded.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe level that is logged."
+    )
+    log_format: Literal["json", "console"] = Field("json", description="Shape of the log lines.")
+    docs: bool = Field(default=True, description="Serve /docs.")
+
+    http: HttpSettings = HttpSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    auth: AuthSettings = AuthSettings()
+    aws: AwsSettings = AwsSettings()
+    cognito: CognitoSettings = CognitoSettings()
+    store: StoreSettings = StoreSettings()
+    credentials: CredentialsSettings = CredentialsSettings()
+    uploads: UploadSettings = UploadSettings()
+    completion: CompletionSettings = CompletionSettings()
+    webhooks: WebhookSettings = WebhookSettings()
+
+    @model_validator(mode="after")
+    def _refuse_what_is_unsafe(self) -> Self:
+        problems = list(_contradictions(self))
+        if self.environment != "development":
+            problems += _unsafe(self)
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    found = []
+    if (settings.aws.access_key_id is None) != (settings.aws.secret_access_key is None):
+        found.append("aws.access_key_id and aws.secret_access_key go together")
+    if any("*" in origin and origin != "*" for origin in settings.http.cors_origins):
+        found.append("http.cors_origins takes whole origins, not patterns")
+    return found
+
+
+def _unsafe(settings: Settings) -> list[str]:
+    """What is refused outside development. The texts name settings, never values."""
+    found = []
+    keys = [settings.auth.signing_key, *settings.auth.previous_signing_keys]
+    if any(key.get_secret_value() == DEVELOPMENT_SIGNING_KEY for key in keys):
+        found.append("auth.signing_key is the development default")
+    if any(len(key.get_secret_value()) < 32 for key in keys):  # noqa: PLR2004 - HS256's key size
+        found.append("auth.signing_key is shorter than 32 characters")
+    if "*" in settings.http.cors_origins:
+        found.append("http.cors_origins allows every origin")
+    if any(len(token.get_secret_value()) < 16 for token in settings.webhooks.seaweedfs_tokens):  # noqa: PLR2004
+        found.append("webhooks.seaweedfs_tokens holds a token shorter than 16 characters")
+    addresses = {
+        "public_url": settings.public_url,
+        "cognito.endpoint": settings.cognito.endpoint,
+        "cognito.public_endpoint": settings.cognito.public_endpoint,
+        "store.endpoint": settings.store.endpoint,
+        "store.public_endpoint": settings.store.public_endpoint,
+    }
+    found += [
+        f"{name} is not https"
+        for name, address in addresses.items()
+        if address is not None and urlsplit(address).scheme != "https"
+    ]
+    return found + [
+        "http.cors_origins holds an http origin"
+        for origin in settings.http.cors_origins
+        if origin != "*" and urlsplit(origin).scheme != "https"
+    ]
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of a SQLite URL, None for any other database."""
+    prefix = "sqlite+aiosqlite:///"
+    return Path(url.removeprefix(prefix)) if url.startswith(prefix) else None

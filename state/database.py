@@ -1,0 +1,62 @@
+"""The engine, opened once for the application's life."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+
+class Database:
+    """Short transactions on one engine. No transaction may be open during HTTP."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(
+        cls, url: str, *, pool_size: int = 10, overflow: int = 10, timeout_seconds: float = 10
+    ) -> AsyncIterator["Database"]:
+        engine = create_async_engine(
+            url,
+            poolclass=AsyncAdaptedQueuePool,
+            pool_size=pool_size,
+            max_overflow=overflow,
+            pool_timeout=timeout_seconds,
+            pool_pre_ping=not url.startswith("sqlite"),
+            connect_args=_connect_args(url, timeout_seconds),
+            hide_parameters=True,
+        )
+        if engine.dialect.name == "sqlite":
+            event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        try:
+            yield cls(engine)
+        finally:
+            await engine.dispose()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        async with self.engine.begin() as connection:
+            yield connection
+
+    async def ping(self) -> None:
+        async with self.engine.connect() as connection:
+            await connection.exec_driver_sql("SELECT 1")
+
+
+def _connect_args(url: str, timeout_seconds: float) -> dict[str, Any]:
+    if make_url(url).get_backend_name() == "sqlite":
+        return {"timeout": timeout_seconds}
+    return {"timeout": timeout_seconds, "command_timeout": timeout_seconds}
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    """WAL lets readers go on beside the writer; NORMAL is durable enough with it."""
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

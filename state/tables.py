@@ -1,0 +1,130 @@
+"""The schema. state/migrations makes it; a test holds the two together."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from state.columns import UtcDateTime
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("username", String(255), nullable=False),
+    # What a name is compared by: NFKC, case-folded.
+    Column("username_key", String(255), nullable=False, unique=True),
+    Column("password_hash", String(255), nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("disabled_at", UtcDateTime),
+)
+
+# One row a token. A family is one login: its tokens follow one another by rotation.
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("family_id", String(64), nullable=False, index=True),
+    Column("user_id", String(64), ForeignKey("users.id"), nullable=False, index=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+    Column("used_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+)
+
+# The history of user to identity: the newest row of a user in a pool is the one in force,
+# and an old identity still resolves to its owner.
+identities = Table(
+    "identities",
+    metadata,
+    Column("pool_id", String(64), primary_key=True),
+    Column("identity_id", String(64), primary_key=True),
+    Column("user_id", String(64), nullable=False),
+    Column("first_seen_at", UtcDateTime, nullable=False),
+    Column("current_since", UtcDateTime, nullable=False),
+    Index(None, "pool_id", "user_id", "current_since"),
+)
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("user_id", String(64), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("status_reason", String(255)),
+    Column("origin", String(16), nullable=False),
+    Column("transport", String(16), nullable=False),
+    Column("transport_reason", String(64), nullable=False),
+    Column("profile", String(64), nullable=False),
+    Column("filename", String(1024), nullable=False),
+    Column("content_type", String(255), nullable=False),
+    Column("declared_size", BigInteger),
+    Column("size", BigInteger),
+    Column("declared_checksum", JSON),
+    Column("checksum", JSON),
+    Column("etag", String(255)),
+    Column("version_id", String(1024)),
+    Column("bucket", String(255), nullable=False),
+    Column("key", String(1024), nullable=False),
+    Column("metadata", JSON, nullable=False),
+    Column("fingerprint", String(255)),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("completed_at", UtcDateTime),
+    # When the sweep looks next; null when nothing more can be learnt.
+    Column("next_look_at", UtcDateTime, index=True),
+    Column("looks", Integer, nullable=False, default=0),
+    # Counts the records that one key has had: a name that a user chose may be deleted and
+    # come back. Unique, so that two replicas cannot adopt one object twice.
+    Column("generation", Integer, nullable=False, default=0),
+    UniqueConstraint("bucket", "key", "generation"),
+    Index(None, "user_id", "created_at", "id"),
+)
+
+# What sources said, committed before they are answered.
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", Integer().with_variant(BigInteger, "postgresql"), primary_key=True),
+    Column("source", String(16), nullable=False),
+    Column("dedupe_key", String(64), nullable=False),
+    Column("bucket", String(255), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("size", BigInteger),
+    Column("etag", String(255)),
+    Column("version_id", String(1024)),
+    Column("sequencer", String(255)),
+    Column("event_time", UtcDateTime),
+    Column("raw", Text, nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("leased_by", String(64)),
+    Column("done_at", UtcDateTime),
+    Column("failed", Boolean, nullable=False, default=False),
+    # What came of it, in a word: completed, adopted, absent, skipped, …
+    Column("outcome", String(64)),
+    UniqueConstraint("source", "dedupe_key"),
+    Index(None, "done_at", "due_at"),
+)

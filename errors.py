@@ -46,6 +46,11 @@ class BodyTooLargeError(UploadgateError):
     title = "The body is larger than allowed"
 
 
+class RequestTimeoutError(UploadgateError):
+    code = "request_timeout"
+    title = "The body did not arrive in time"
+
+
 class NotFoundError(UploadgateError):
     code = "not_found"
     title = "There is nothing at this address"

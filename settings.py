@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEVELOPMENT_SIGNING_KEY = "development-only-signing-key-change-me"
 
+Dependency = Literal["database", "store", "cognito"]
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -43,8 +44,8 @@ class HttpSettings(Group):
     wait_seconds: Seconds = Field(
         30, description="Longest wait for admission, then 503 with Retry-After."
     )
-    request_seconds: Seconds = Field(
-        60, description="Longest time that one request may take once admitted."
+    body_seconds: Seconds = Field(
+        20, description="Longest wait for the next piece of a request's body, then 408."
     )
     keep_alive_seconds: Count = Field(
         75, description="Idle connections are kept this long; keep it above the load balancer's."
@@ -251,10 +252,13 @@ class Settings(BaseSettings):
         description="After SIGTERM: unready, but serving on for so long, so that load balancers "
         "take the replica out first.",
     )
-    required_dependencies: list[Literal["database", "store", "cognito"]] = Field(
-        default_factory=lambda: ["database"],
+    required_dependencies: list[Dependency] = Field(
+        default=["database"],
         description="Which dependencies make /readyz 503 when down; the others are listed as "
         "degraded.",
+    )
+    dependency_check_seconds: Seconds = Field(
+        5, description="How long /readyz believes its last look at a dependency."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe level that is logged."

@@ -6,8 +6,12 @@ from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from errors import UnavailableError
 
 
 class Database:
@@ -40,11 +44,18 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        async with self.engine.begin() as connection:
-            yield connection
+        """Commits at the end. Raises UnavailableError when the database does not answer; an
+        IntegrityError is the caller's own to read.
+        """
+        try:
+            async with self.engine.begin() as connection:
+                yield connection
+        except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
+            raise UnavailableError("The database does not answer") from error
 
     async def ping(self) -> None:
-        async with self.engine.connect() as connection:
+        """Raises UnavailableError."""
+        async with self.transaction() as connection:
             await connection.exec_driver_sql("SELECT 1")
 
 

@@ -7,7 +7,8 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+
+from state.database import Database
 
 _LOCK = 7_205_531_844  # any constant that no other application takes
 
@@ -26,15 +27,16 @@ def _upgrade(connection: Connection, revision: str) -> None:
     command.upgrade(configuration(connection), revision)
 
 
-async def upgrade(engine: AsyncEngine, revision: str = "head") -> None:
-    async with engine.begin() as connection:
+async def upgrade(database: Database, revision: str = "head") -> None:
+    """Raises UnavailableError."""
+    async with database.transaction() as connection:
         await connection.run_sync(_upgrade, revision)
 
 
-async def is_current(engine: AsyncEngine) -> bool:
-    """Whether the database stands at this program's newest revision."""
+async def is_current(database: Database) -> bool:
+    """Whether the database stands at this program's newest revision. Raises UnavailableError."""
     head = ScriptDirectory.from_config(configuration()).get_current_head()
-    async with engine.connect() as connection:
+    async with database.transaction() as connection:
         current = await connection.run_sync(
             lambda sync: MigrationContext.configure(sync).get_current_revision()
         )

@@ -1,0 +1,117 @@
+"""One session and its long-lived clients, opened with the application and closed with it.
+
+A client a request would cost hundreds of milliseconds of blocking reads; one client serves any
+number of concurrent tasks (aiobotocore's own advice). Time-outs, retries and the signature
+version are explicit: botocore's defaults wait 60 s and retry in legacy mode.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import aioboto3
+from aiobotocore.config import AioConfig
+from botocore import UNSIGNED
+
+if TYPE_CHECKING:
+    from types_aiobotocore_cognito_identity import CognitoIdentityClient
+    from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_sns import SNSClient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsAccess:
+    """How to reach AWS. Seconds; endpoints are None for AWS's own."""
+
+    region: str
+    access_key_id: str | None = None
+    secret_access_key: str | None = field(default=None, repr=False)
+    cognito_endpoint: str | None = None
+    s3_endpoint: str | None = None
+    connect_timeout: float = 2
+    read_timeout: float = 5
+    max_attempts: int = 3
+    max_connections: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class AwsClients:
+    """`cognito_public` sends unsigned, as GetCredentialsForIdentity is called by anyone.
+    `sns` gives the one client of a topic's own Region, opened at its first use.
+    """
+
+    cognito: "CognitoIdentityClient"
+    cognito_public: "CognitoIdentityClient"
+    s3: "S3Client"
+    sns: Callable[[str], Awaitable["SNSClient"]]
+
+
+def client_config(access: AwsAccess, **more: Any) -> AioConfig:
+    return AioConfig(
+        connect_timeout=access.connect_timeout,
+        read_timeout=access.read_timeout,
+        retries={"mode": "standard", "total_max_attempts": access.max_attempts},
+        max_pool_connections=access.max_connections,
+        **more,
+    )
+
+
+def _s3_config(access: AwsAccess) -> AioConfig:
+    """Virtual-host style on AWS gives the regional host; self-hosted stores take path style.
+    Checksums are sent and asked for where an operation requires or names them only.
+    """
+    style = "virtual" if access.s3_endpoint is None else "path"
+    return client_config(
+        access,
+        signature_version="s3v4",
+        s3={"addressing_style": style},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+
+
+@asynccontextmanager
+async def opened(access: AwsAccess) -> AsyncIterator[AwsClients]:
+    session = aioboto3.Session(
+        region_name=access.region,
+        aws_access_key_id=access.access_key_id,
+        aws_secret_access_key=access.secret_access_key,
+    )
+    plain = client_config(access)
+    unsigned = client_config(access, signature_version=UNSIGNED)
+    async with AsyncExitStack() as stack:
+        cognito = await stack.enter_async_context(
+            session.client("cognito-identity", endpoint_url=access.cognito_endpoint, config=plain)
+        )
+        public = await stack.enter_async_context(
+            session.client(
+                "cognito-identity", endpoint_url=access.cognito_endpoint, config=unsigned
+            )
+        )
+        s3 = await stack.enter_async_context(
+            session.client("s3", endpoint_url=access.s3_endpoint, config=_s3_config(access))
+        )
+
+        regional = _RegionalSns(session, plain, stack)
+        yield AwsClients(cognito, public, s3, regional.client)
+
+
+class _RegionalSns:
+    """At most as many clients as the allowed topics have Regions."""
+
+    def __init__(self, session: aioboto3.Session, config: AioConfig, stack: AsyncExitStack) -> None:
+        self._session = session
+        self._config = config
+        self._stack = stack
+        self._clients: dict[str, SNSClient] = {}
+        self._opening = asyncio.Lock()
+
+    async def client(self, region: str) -> "SNSClient":
+        async with self._opening:
+            if region not in self._clients:
+                self._clients[region] = await self._stack.enter_async_context(
+                    self._session.client("sns", region_name=region, config=self._config)
+                )
+            return self._clients[region]

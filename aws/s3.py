@@ -1,0 +1,113 @@
+"""The object store, by S3's API."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
+
+from errors import StoreRefusedError, StoreUnavailableError, UploadgateError
+from service.uploads.model import Checksum
+from service.uploads.ports import StoredObject
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+
+_log = structlog.get_logger("uploadgate.store")
+_SERVER_FAULT = 500
+_ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
+_CHANGED = frozenset({"412", "PreconditionFailed"})
+_BUSY = frozenset({"SlowDown", "RequestTimeout", "503", "429", "OperationAborted", "409"})
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _mapped(error: ClientError) -> UploadgateError:
+    code = _code(error)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    _log.warning("store.refused", operation=error.operation_name, aws_code=code, status=status)
+    transient = code in _BUSY or status >= _SERVER_FAULT
+    return StoreUnavailableError() if transient else StoreRefusedError()
+
+
+@asynccontextmanager
+async def _mapping_errors(seconds: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except ClientError as error:
+        raise _mapped(error) from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise StoreRefusedError("The service has no credentials for the store") from error
+    except (BotoCoreError, TimeoutError, OSError, ValueError, KeyError) as error:
+        _log.warning("store.unavailable", cause=type(error).__name__)
+        raise StoreUnavailableError from error
+
+
+class S3Store:
+    """Implements service.uploads.ports.ObjectStore."""
+
+    def __init__(self, client: "S3Client", *, call_seconds: float) -> None:
+        self._client = client
+        self._call_seconds = call_seconds
+
+    async def head(self, bucket: str, key: str) -> StoredObject | None:
+        async with _mapping_errors(self._call_seconds):
+            try:
+                answer: Any = await self._client.head_object(
+                    Bucket=bucket, Key=key, ChecksumMode="ENABLED"
+                )
+            except ClientError as error:
+                if _code(error) in _ABSENT:
+                    return None
+                raise
+            return StoredObject(
+                size=int(answer["ContentLength"]),
+                etag=str(answer["ETag"]).strip('"'),
+                content_type=str(answer.get("ContentType") or "application/octet-stream"),
+                version_id=_version(answer),
+                checksum=_full_object_checksum(answer),
+            )
+
+    async def delete(self, bucket: str, key: str, *, etag: str | None) -> bool:
+        condition: Any = {} if etag is None else {"IfMatch": f'"{etag}"'}
+        async with _mapping_errors(self._call_seconds):
+            try:
+                await self._client.delete_object(Bucket=bucket, Key=key, **condition)
+            except ClientError as error:
+                if _code(error) in _CHANGED:
+                    return await self.head(bucket, key) is None
+                if _code(error) not in _ABSENT:
+                    raise
+            return True
+
+    async def ping(self, bucket: str) -> None:
+        """Raises StoreUnavailableError or StoreRefusedError."""
+        async with _mapping_errors(self._call_seconds):
+            await self._client.head_bucket(Bucket=bucket)
+
+
+def _version(answer: Any) -> str | None:
+    version = answer.get("VersionId")
+    return None if version in (None, "null") else str(version)
+
+
+def _full_object_checksum(answer: Any) -> Checksum | None:
+    """A composite checksum (of part checksums, `…-N`) says nothing about the whole."""
+    if answer.get("ChecksumType") == "COMPOSITE":
+        return None
+    if value := answer.get("ChecksumCRC64NVME"):
+        return Checksum("CRC64NVME", str(value))
+    value = answer.get("ChecksumCRC32")
+    if value and "-" not in str(value):
+        return Checksum("CRC32", str(value))
+    return None

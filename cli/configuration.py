@@ -1,0 +1,35 @@
+"""Settings that were refused, told without a trace and without their values."""
+
+from pydantic import ValidationError
+from pydantic_settings.exceptions import SettingsError
+
+from settings import Settings
+
+_HEADING = "uploadgate cannot start with these settings:"
+
+
+def load() -> Settings:
+    """Raises pydantic's errors; `refusals` tells them."""
+    return Settings()
+
+
+def refusals(error: ValueError) -> list[str] | None:
+    """The lines to show; None for an error that has nothing to do with settings."""
+    if isinstance(error, ValidationError):
+        return [_HEADING, *(f"  {line}" for entry in error.errors() for line in _told(entry))]
+    if isinstance(error, SettingsError):
+        return [_HEADING, f"  {error}"]
+    return None
+
+
+def _told(entry: object) -> list[str]:
+    assert isinstance(entry, dict)  # noqa: S101 - pydantic's ErrorDetails
+    message = str(entry["msg"]).removeprefix("Value error, ")
+    path = ".".join(str(part) for part in entry["loc"])
+    if path:
+        return [f"{path}: {message} ({_variable(path)})"]
+    return message.split("; ")
+
+
+def _variable(path: str) -> str:
+    return "UPLOADGATE_" + path.upper().replace(".", "__")

@@ -1,0 +1,1 @@
+"""`uploadgate demo`: the whole way of one upload, on this machine, with real parts."""

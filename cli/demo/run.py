@@ -1,0 +1,115 @@
+"""The demo as a whole, from the first port to the exit code."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.demo import afterwards, summary
+from cli.demo.keepsakes import USERNAME, Keepsakes
+from cli.demo.stage import Stage, raised
+from cli.demo.story import Story
+from cli.demo.teller import StepFailedError, Teller
+from cli.outcome import FAILED, INTERRUPTED
+from cli.users import ensure_user
+from client.session import SessionFile
+from settings import AuthSettings, DatabaseSettings, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """`size` in bytes; `once` ends after the one upload."""
+
+    data_dir: Path
+    port: int
+    size: int
+    once: bool
+
+
+def run(options: DemoOptions) -> int:
+    """The exit code: 0 also for Ctrl-C while serving, 1 when a step failed."""
+    logging.getLogger("botocore").setLevel(logging.CRITICAL)
+    demo = _Demo(options, Teller())
+    try:
+        asyncio.run(demo.play())
+    except StepFailedError:
+        demo.teller.say(f"The demo failed. Logs: {options.data_dir}/*.log", "red")
+        return FAILED
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        demo.teller.say("\nStopped: the service drained, then the store.")
+        return 0 if demo.done else INTERRUPTED
+    return 0
+
+
+class _Demo:
+    def __init__(self, options: DemoOptions, teller: Teller) -> None:
+        self._options = options
+        self.teller = teller
+        self.done = False
+
+    async def play(self) -> None:
+        _end_on_sigterm()
+        options = self._options
+        async with raised(options.data_dir, options.port, self.teller) as stage:
+            password = await self._user(stage.keepsakes)
+            file = await self._file(stage.keepsakes)
+            outcome = await self._story(stage, password, file)
+            self.done = True
+            summary.tell(outcome, self.teller)
+            if not options.once:
+                prefix = outcome.record.key.partition("/")[0] + "/"
+                afterwards.tell(stage, password, file, prefix, self.teller)
+                await self._serve_on(stage)
+
+    async def _user(self, keepsakes: Keepsakes) -> str:
+        with self.teller.step("a user") as step:
+            password = keepsakes.password()
+            user_id = await ensure_user(_settings(keepsakes), USERNAME, password)
+            step.found = f"{USERNAME} ({user_id})"
+        return password
+
+    async def _file(self, keepsakes: Keepsakes) -> Path:
+        with self.teller.step("a file of random bytes") as step:
+            file = await asyncio.to_thread(keepsakes.file_of, self._options.size)
+            step.found = str(file)
+        return file
+
+    async def _story(self, stage: Stage, password: str, file: Path) -> summary.Outcome:
+        session = SessionFile(stage.keepsakes.session)
+        story = Story(stage.url, USERNAME, session, self.teller)
+        # A thread cannot be cancelled: Ctrl-C is handed on, and its clean end awaited.
+        playing = asyncio.ensure_future(
+            asyncio.to_thread(story.run, password, file, stage.service.pid)
+        )
+        try:
+            return await asyncio.shield(playing)
+        except asyncio.CancelledError:
+            story.cancel()
+            with contextlib.suppress(Exception):
+                await playing
+            raise
+
+    async def _serve_on(self, stage: Stage) -> None:
+        with self.teller.step("serving") as step:
+            code = await stage.service.ended()
+            step.found = "ended"
+            raise RuntimeError(f"the service ended by itself ({code})")
+
+
+def _end_on_sigterm() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+
+def _settings(keepsakes: Keepsakes) -> Settings:
+    """As much of the service's settings as adding a user takes."""
+    return Settings(
+        environment="development",
+        database=DatabaseSettings.model_validate(
+            {"url": f"sqlite+aiosqlite:///{keepsakes.database}"}
+        ),
+        auth=AuthSettings.model_validate({"signing_key": keepsakes.signing_key()}),
+    )

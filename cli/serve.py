@@ -1,0 +1,124 @@
+"""`uploadgate serve`: uvicorn, started from here, with a drain before it stops."""
+
+import asyncio
+import signal
+import socket
+from types import FrameType
+from typing import Protocol
+
+import typer
+import uvicorn
+
+from cli.configuration import load, refusals
+from settings import HttpSettings, Settings, sqlite_path
+
+REFUSED = 2
+# For what is being answered when the drain is over.
+GRACE_SECONDS = 20
+
+
+class Readiness(Protocol):
+    def drain(self) -> None:
+        """From now on /readyz says no, while everything else is still served."""
+
+
+class DrainingServer(uvicorn.Server):
+    """Stops in two steps, so that a load balancer takes the replica out before it is gone.
+
+    The first SIGTERM makes it unready, and it serves on for `drain_seconds`. SIGINT, or a second
+    signal, ends the drain; a third one also cuts off what is still being answered.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, readiness: Readiness, *, drain_seconds: float
+    ) -> None:
+        super().__init__(config)
+        self._readiness = readiness
+        self._drain_seconds = drain_seconds
+        self.draining = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            typer.echo(f"uploadgate serves at {self.address}", err=True)
+
+    @property
+    def address(self) -> str:
+        """Where it listens really, also when the port was left open."""
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        # uvicorn would raise the signal once more after a clean end; being told to stop is no
+        # failure, so it is not recorded here and the process exits with 0.
+        if self.should_exit:
+            self.force_exit = True
+        elif sig == signal.SIGTERM and not self.draining and self._drain_seconds > 0:
+            self._drain()
+        else:
+            self.should_exit = True
+
+    def _drain(self) -> None:
+        self.draining = True
+        self._readiness.drain()
+        typer.echo(f"uploadgate drains for {self._drain_seconds:g} s, then stops", err=True)
+        # A signal handler runs between two steps of the loop, in its thread.
+        loop = asyncio.get_running_loop()
+        loop.call_soon_threadsafe(loop.call_later, self._drain_seconds, self._stop)
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+
+def run(workers: int) -> int:
+    """The exit code: 2 for settings that were refused, 3 when the service could not start."""
+    try:
+        settings = load()
+    except ValueError as error:
+        lines = refusals(error)
+        if lines is None:
+            raise
+        typer.echo("\n".join(lines), err=True)
+        return REFUSED
+    refusal = _refusal(settings, workers)
+    if refusal is not None:
+        typer.echo(refusal, err=True)
+        return REFUSED
+    _server(settings).run()
+    return 0
+
+
+def _refusal(settings: Settings, workers: int) -> str | None:
+    if workers == 1:
+        return None
+    if sqlite_path(settings.database.url.get_secret_value()) is not None:
+        return "SQLite is for one process: use Postgres, and one process a replica."
+    return "One process a replica: start more replicas instead of workers."
+
+
+def _server(settings: Settings) -> DrainingServer:
+    from main import create_app  # noqa: PLC0415 - after the settings have been accepted
+
+    app = create_app(settings)
+    config = _config(settings.http, app)
+    return DrainingServer(config, app.state.readiness, drain_seconds=settings.drain_seconds)
+
+
+def _config(http: HttpSettings, app: object) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]  # FastAPI stays where it belongs, in main
+        host=http.host,
+        port=http.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        workers=1,
+        # The application logs, counts and trusts proxies itself.
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=http.keep_alive_seconds,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )

@@ -1,0 +1,58 @@
+"""Grants, and their exchange for clients too thin to speak to Cognito."""
+
+from fastapi import APIRouter
+
+import errors
+from routers.caller import Uploader
+from routers.grant_schemas import CognitoGrantResponse, ExchangeResponse, Grant, GrantRequest
+from routers.json_body import JSON_ONLY
+from routers.no_store import NO_STORE
+from routers.problems import responses
+from routers.services import Wired
+
+router = APIRouter(
+    prefix="/v1/credentials", tags=["credentials"], dependencies=[JSON_ONLY, NO_STORE]
+)
+
+_PROBLEMS = responses(
+    errors.NotAuthenticatedError,
+    errors.InvalidTokenError,
+    errors.TokenExpiredError,
+    errors.MissingScopeError,
+    errors.PolicyError,
+    errors.TransportUnavailableError,
+    errors.CognitoNotConfiguredError,
+    errors.IdentityConflictError,
+    errors.CognitoThrottledError,
+    errors.CognitoUnavailableError,
+    errors.CognitoAnswerError,
+    errors.CognitoRefusedError,
+    errors.OverloadedError,
+    errors.UnavailableError,
+    errors.InvalidRequestError,
+    errors.MalformedJsonError,
+    errors.UnsupportedMediaTypeError,
+    errors.BodyTooLargeError,
+)
+
+
+@router.post("", operation_id="create_grant", summary="Get a grant", responses=_PROBLEMS)
+async def create_grant(
+    caller: Uploader, services: Wired, body: GrantRequest | None = None
+) -> Grant:
+    """Registers the caller with the identity pool and answers an OpenID token, which the client
+    exchanges for temporary AWS credentials limited to the caller's own folder.
+    """
+    grant = await services.grants.grant(caller.user_id, (body or GrantRequest()).mode)
+    return CognitoGrantResponse.of(grant)
+
+
+@router.post(
+    "/exchange",
+    operation_id="exchange_credentials",
+    summary="Get temporary credentials",
+    responses=_PROBLEMS,
+)
+async def exchange_credentials(caller: Uploader, services: Wired) -> ExchangeResponse:
+    """For thin clients: the service calls GetCredentialsForIdentity itself."""
+    return ExchangeResponse.of(await services.grants.exchange(caller.user_id))

@@ -1,0 +1,53 @@
+"""One line a request. The route's template is logged, never a query or a raw path: those may
+carry tickets, tokens or names.
+"""
+
+import time
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_log = structlog.get_logger("uploadgate.access")
+_QUIET = frozenset({"/livez", "/readyz"})
+
+
+class AccessLog:
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        status = 0
+        sent = 0
+
+        async def counting(message: Message) -> None:
+            nonlocal status, sent
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            elif message["type"] == "http.response.body":
+                sent += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, counting)
+        finally:
+            self._write(scope, status, sent, time.perf_counter() - began)
+
+    def _write(self, scope: Scope, status: int, sent: int, seconds: float) -> None:
+        """Status 0: the client left before an answer began."""
+        quiet = scope["path"] in _QUIET
+        write = _log.debug if quiet else _log.info
+        client = scope.get("client")
+        write(
+            "request",
+            method=scope["method"],
+            route=getattr(scope.get("route"), "path", "unmatched"),
+            upload_id=scope.get("path_params", {}).get("upload_id"),
+            status=status,
+            milliseconds=round(seconds * 1000, 2),
+            bytes_sent=sent,
+            client=client[0] if client else None,
+        )

@@ -1,0 +1,51 @@
+"""An admission gate keeps the event loop responsive when thousands arrive at once.
+
+So many requests are handled at a time; the next wait their turn, for a bounded time in a bounded
+queue; the rest is told at once to come again. Health checks never wait.
+"""
+
+import asyncio
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from errors import OverloadedError
+from routers.middleware.request_id import SCOPE_KEY
+from routers.problems import problem_response
+
+_ALWAYS = frozenset({"/livez", "/readyz"})
+
+
+class Admission:
+    def __init__(
+        self, app: ASGIApp, *, max_concurrent: int, max_waiting: int, wait_seconds: float
+    ) -> None:
+        self._app = app
+        self._places = asyncio.Semaphore(max_concurrent)
+        self._max_waiting = max_waiting
+        self._wait_seconds = wait_seconds
+        self._waiting = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in _ALWAYS:
+            await self._app(scope, receive, send)
+            return
+        if not await self._admit():
+            answer = problem_response(OverloadedError(retry_after=2), scope.get(SCOPE_KEY))
+            await answer(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._places.release()
+
+    async def _admit(self) -> bool:
+        if self._places.locked() and self._waiting >= self._max_waiting:
+            return False
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                return await self._places.acquire()
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting -= 1

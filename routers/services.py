@@ -1,0 +1,34 @@
+"""What the routes work with: built once by main.create_app, carried by the lifespan's state."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from auth.accounts import Accounts
+from service.completion.completion import Completion
+from service.completion.ports import NotificationReceiver
+from service.grants.grants import Grants
+from service.readiness import Readiness
+from service.uploads.uploads import Uploads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """A webhook source that is not configured is None."""
+
+    accounts: Accounts
+    grants: Grants
+    uploads: Uploads
+    completion: Completion
+    readiness: Readiness
+    seaweedfs: NotificationReceiver | None = None
+    sns: NotificationReceiver | None = None
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.state.services
+    return services
+
+
+Wired = Annotated[Services, Depends(_services)]

@@ -1,0 +1,203 @@
+"""The upload on the wire, and what clients may announce."""
+
+import base64
+import binascii
+import unicodedata
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from service.uploads.model import Checksum, Origin, Transport, Upload, UploadStatus
+from service.uploads.policy import LARGEST_OBJECT
+from service.uploads.uploads import NewUpload, TransportChoice
+
+MAX_NAME_BYTES = 1024
+_DIGEST_BYTES = {"CRC32": 4, "CRC64NVME": 8}
+
+
+def _printable(text: str) -> str:
+    """No control characters, no lone surrogates, no direction overrides: names are shown."""
+    if any(unicodedata.category(char) in {"Cc", "Cs"} or char in _OVERRIDES for char in text):
+        raise ValueError("holds a control character")
+    return text
+
+
+_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
+
+
+def _file_name(text: str) -> str:
+    if "/" in text or "\\" in text or text in {".", ".."}:
+        raise ValueError("is a path; send the name alone")
+    if len(_printable(text).encode()) > MAX_NAME_BYTES:
+        raise ValueError(f"has more than {MAX_NAME_BYTES} bytes in UTF-8")
+    return text
+
+
+FileName = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_NAME_BYTES), AfterValidator(_file_name)
+]
+MediaType = Annotated[
+    str,
+    StringConstraints(
+        max_length=255,
+        pattern=r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(\s*;\s*[\x21-\x7e\x20]+)?$",
+    ),
+]
+MetadataName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+MetadataValue = Annotated[str, StringConstraints(max_length=512), AfterValidator(_printable)]
+Fingerprint = Annotated[
+    str, StringConstraints(min_length=1, max_length=255), AfterValidator(_printable)
+]
+
+
+class ChecksumSchema(BaseModel):
+    """Of the full object; `value` is the big-endian digest in base64, as S3 writes it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    algorithm: Literal["CRC32", "CRC64NVME"]
+    value: str = Field(max_length=16, examples=["DUoRhQ=="])
+
+    def checked(self) -> Checksum:
+        return Checksum(self.algorithm, self.value)
+
+
+def _right_length(checksum: ChecksumSchema) -> ChecksumSchema:
+    try:
+        digest = base64.b64decode(checksum.value, validate=True)
+    except binascii.Error as error:
+        raise ValueError("is not base64") from error
+    if len(digest) != _DIGEST_BYTES[checksum.algorithm]:
+        raise ValueError(f"is not a digest of {checksum.algorithm}")
+    return checksum
+
+
+class UploadRequest(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "filename": "holiday.mp4",
+                    "size": 734003200,
+                    "content_type": "video/mp4",
+                    "metadata": {"album": "summer"},
+                }
+            ]
+        },
+    )
+
+    filename: FileName = Field(description="The file's own name, any Unicode, no path.")
+    size: Annotated[int, Field(strict=True, ge=0, le=LARGEST_OBJECT)] = Field(
+        description="In bytes."
+    )
+    content_type: MediaType = "application/octet-stream"
+    profile: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$")] | None = None
+    checksum: Annotated[ChecksumSchema, AfterValidator(_right_length)] | None = None
+    metadata: dict[MetadataName, MetadataValue] = Field(default_factory=dict, max_length=20)
+    fingerprint: Fingerprint | None = None
+    transport: TransportChoice = "auto"
+
+    def announced(self) -> NewUpload:
+        return NewUpload(
+            filename=self.filename,
+            size=self.size,
+            content_type=self.content_type,
+            profile=self.profile,
+            checksum=self.checksum.checked() if self.checksum else None,
+            metadata=self.metadata,
+            fingerprint=self.fingerprint,
+            transport=self.transport,
+        )
+
+
+class MultipartSchema(BaseModel):
+    """A multipart that the service made and may complete."""
+
+    upload_id: str
+    part_size: int
+    part_count: int
+    checksum_algorithm: Literal["CRC32", "CRC64NVME"] | None
+
+
+class PutSchema(BaseModel):
+    """One presigned PUT; send exactly these headers."""
+
+    url: str
+    headers: dict[str, str]
+    expires_at: datetime
+
+
+class PostSchema(BaseModel):
+    """A POST form; send exactly these fields, the file last."""
+
+    url: str
+    fields: dict[str, str]
+    expires_at: datetime
+
+
+class UploadResponse(BaseModel):
+    """One upload. `multipart`, `put` and `post` are null where the client's own credentials do."""
+
+    id: str = Field(examples=["upl_0b9f6a5c1d2e4f30a1b2c3d4e5f60718"])
+    status: UploadStatus
+    status_reason: str | None
+    origin: Origin
+    transport: Transport
+    transport_reason: str
+    profile: str
+    filename: str
+    content_type: str
+    size: int | None = Field(description="In bytes: what arrived, before that what was announced.")
+    checksum: ChecksumSchema | None
+    etag: str | None
+    version_id: str | None
+    bucket: str
+    key: str
+    metadata: dict[str, str]
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime
+    completed_at: datetime | None
+    multipart: MultipartSchema | None
+    put: PutSchema | None
+    post: PostSchema | None
+    server_time: datetime
+
+    @classmethod
+    def of(cls, upload: Upload) -> "UploadResponse":
+        checksum = upload.checksum or upload.declared_checksum
+        return cls(
+            id=upload.id,
+            status=upload.status,
+            status_reason=upload.status_reason,
+            origin=upload.origin,
+            transport=upload.transport,
+            transport_reason=upload.transport_reason,
+            profile=upload.profile,
+            filename=upload.filename,
+            content_type=upload.content_type,
+            size=upload.declared_size if upload.size is None else upload.size,
+            checksum=ChecksumSchema(algorithm=checksum.algorithm, value=checksum.value)
+            if checksum
+            else None,
+            etag=upload.etag,
+            version_id=upload.version_id,
+            bucket=upload.bucket,
+            key=upload.key,
+            metadata=dict(upload.metadata),
+            created_at=upload.created_at,
+            updated_at=upload.updated_at,
+            expires_at=upload.expires_at,
+            completed_at=upload.completed_at,
+            multipart=None,
+            put=None,
+            post=None,
+            server_time=datetime.now(UTC),
+        )
+
+
+class UploadPage(BaseModel):
+    items: list[UploadResponse]
+    next_cursor: str | None = Field(description="Null on the last page.")

@@ -1,0 +1,94 @@
+"""The completion room's front: takes what sources say, and runs processor and sweep."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from errors import UploadgateError
+from service.clock import Clock
+from service.completion.events import ObjectEvent
+from service.completion.ports import Inbox
+from service.completion.processor import Processor
+from service.completion.sweep import Sweep
+
+_log = structlog.get_logger("uploadgate.completion")
+_POLL_SECONDS = 5.0  # other replicas' events, retries that come due and leases that ran out
+_PAUSE_AFTER_FAILURE = 2.0
+
+
+class Completion:
+    """One a replica. `accept` returns once the events are committed; `run` never returns."""
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        processor: Processor,
+        sweep: Sweep,
+        sweep_seconds: float,
+        bucket: str,
+        clock: Clock,
+    ) -> None:
+        self._inbox = inbox
+        self._processor = processor
+        self._sweep = sweep
+        self._sweep_seconds = sweep_seconds
+        self._bucket = bucket
+        self._clock = clock
+        self._news = asyncio.Event()
+
+    async def accept(self, events: Sequence[ObjectEvent]) -> int:
+        """How many events were new; those of other buckets are none of ours. Raises
+        OverloadedError or UnavailableError: nothing is kept then.
+        """
+        ours = [event for event in events if event.bucket == self._bucket]
+        if not ours:
+            return 0
+        new = await self._inbox.put(ours, self._clock())
+        if new:
+            self._news.set()
+        return new
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._forever("processor", self._processor.step, self._wait_for_news))
+            group.create_task(self._forever("sweep", self._sweep.step, self._wait_for_sweep))
+
+    async def _forever(
+        self, name: str, step: Callable[[], Awaitable[int]], idle: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Steps as long as there is work. A database that is away ends nothing: it comes back."""
+        while True:
+            try:
+                if await step() == 0:
+                    await idle()
+            except* UploadgateError as failed:
+                codes = sorted({error.code for error in _flat(failed)})
+                await self._pause(name, codes, None)
+            except* Exception as failed:  # noqa: BLE001 - see below
+                # A fault of ours: told in full, and tried again rather than silently ended.
+                await self._pause(name, ["internal_error"], failed)
+
+    async def _pause(self, name: str, causes: list[str], trace: BaseException | None) -> None:
+        _log.warning("completion.paused", part=name, causes=causes, exc_info=trace)
+        await asyncio.sleep(_PAUSE_AFTER_FAILURE * (0.5 + random.random()))  # noqa: S311 - jitter
+
+    async def _wait_for_news(self) -> None:
+        try:
+            async with asyncio.timeout(_POLL_SECONDS):
+                await self._news.wait()
+        except TimeoutError:
+            return
+        self._news.clear()
+
+    async def _wait_for_sweep(self) -> None:
+        await asyncio.sleep(self._sweep_seconds)
+
+
+def _flat(group: BaseExceptionGroup[UploadgateError]) -> list[UploadgateError]:
+    found: list[UploadgateError] = []
+    for error in group.exceptions:
+        found += _flat(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

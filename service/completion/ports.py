@@ -1,0 +1,58 @@
+"""What completion needs of the world, besides the records and the store of service.uploads."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from service.completion.events import ObjectEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An event in the hands of one worker until its lease ends. `attempts` counts this one."""
+
+    id: int
+    bucket: str
+    key: str
+    attempts: int
+
+
+class Inbox(Protocol):
+    """What sources said, committed before they are answered. Raises UnavailableError."""
+
+    async def put(self, events: Sequence[ObjectEvent], now: datetime) -> int:
+        """How many were new. Raises OverloadedError when too many wait; nothing is kept then."""
+        ...
+
+    async def claim(
+        self, worker: str, now: datetime, *, until: datetime, limit: int
+    ) -> Sequence[Claimed]:
+        """Due events, oldest first, leased until then: after that they are due again."""
+        ...
+
+    async def settle(self, event: Claimed, worker: str, outcome: str, now: datetime) -> None: ...
+
+    async def retry(self, event: Claimed, worker: str, due_at: datetime) -> None: ...
+
+    async def give_up(self, event: Claimed, worker: str, outcome: str, now: datetime) -> None: ...
+
+    async def forget(self, before: datetime) -> int:
+        """Deletes events done before then; how many."""
+        ...
+
+
+class Owners(Protocol):
+    async def owner_of(self, key: str) -> tuple[str, str] | None:
+        """(user id, path within the folder) of a key in a known user's folder."""
+        ...
+
+
+class NotificationReceiver(Protocol):
+    """One source's door: proves where a message comes from, then reads it."""
+
+    async def receive(self, body: bytes, headers: Mapping[str, str]) -> list[ObjectEvent]:
+        """Raises WebhookForgedError, WebhookMalformedError (never right) or
+        WebhookUnverifiableError (send it again). Header names are in lower case.
+        """
+        ...

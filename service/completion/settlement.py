@@ -1,0 +1,169 @@
+"""From "something happened at this key" to the record's true state.
+
+Everything that wakes the service ends here: webhooks and the sweep alike. What counts is what
+the store answers now, so a doubled, late or false event changes nothing.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+import structlog
+
+from errors import UnavailableError
+from service.clock import Clock
+from service.completion.adoption import Adoption
+from service.completion.verification import verify
+from service.uploads.model import Origin, Upload, UploadStatus
+from service.uploads.policy import Policy
+from service.uploads.ports import ObjectStore, StoredObject, UploadRecords
+from service.uploads.transitions import ENDED, IN_FLIGHT
+
+_log = structlog.get_logger("uploadgate.completion")
+_ROUNDS = 5
+
+
+class Outcome(StrEnum):
+    ABSENT = "absent"
+    UNOWNED = "unowned"
+    UNCHANGED = "unchanged"
+    COMPLETED = "completed"
+    REPLACED = "replaced"
+    REJECTED = "rejected"
+    STRAY_DELETED = "stray_deleted"
+
+
+class Settlement:
+    """Looks at the store and moves the record; safe to run anywhere, any number of times."""
+
+    def __init__(
+        self,
+        *,
+        records: UploadRecords,
+        store: ObjectStore,
+        adoption: Adoption,
+        policy: Policy,
+        clock: Clock,
+    ) -> None:
+        self._records = records
+        self._store = store
+        self._adoption = adoption
+        self._policy = policy
+        self._clock = clock
+
+    async def settle(self, bucket: str, key: str) -> Outcome:
+        """Raises StoreUnavailableError, StoreRefusedError or UnavailableError: try again later."""
+        for _ in range(_ROUNDS):
+            outcome = await self._once(bucket, key)
+            if outcome is not None:
+                return outcome
+        raise UnavailableError("The record kept changing while it was being settled")
+
+    async def _once(self, bucket: str, key: str) -> Outcome | None:
+        """One look. None when another worker moved the record meanwhile: look again."""
+        record = await self._records.by_key(bucket, key)
+        stored = await self._store.head(bucket, key)
+        if stored is None:
+            return Outcome.ABSENT
+        if record is None or _comes_back(record, stored):
+            return await self._adopt(bucket, key, stored, record)
+        if record.status in ENDED:
+            return await self._delete_stray(record, stored)
+        if record.status in IN_FLIGHT:
+            received = await self._move(record, UploadStatus.RECEIVED, stored)
+            return None if received is None else await self._judge(received, stored)
+        if record.status is UploadStatus.RECEIVED:
+            return await self._judge(record, stored)
+        return await self._compare(record, stored)
+
+    async def _adopt(
+        self, bucket: str, key: str, stored: StoredObject, before: Upload | None
+    ) -> Outcome | None:
+        generation = 0 if before is None else before.generation + 1
+        now = self._clock()
+        record = await self._adoption.record_for(bucket, key, stored, now, generation)
+        if record is None:
+            return Outcome.UNOWNED
+        return await self._judge(record, stored) if await self._records.add(record) else None
+
+    async def _judge(self, record: Upload, stored: StoredObject) -> Outcome | None:
+        """Received, or replaced just now: completed or rejected."""
+        verdict = verify(record, stored, self._policy.profile(record.profile))
+        if not verdict.accepted:
+            return await self._reject(record, stored, verdict.reason)
+        if record.status is UploadStatus.REPLACED:
+            return Outcome.REPLACED
+        completed = await self._move(
+            record,
+            UploadStatus.COMPLETED,
+            stored,
+            completed_at=self._clock(),
+            status_reason=verdict.reason,
+            next_look_at=None,
+        )
+        if completed is None:
+            return None
+        _log.info("upload.completed", upload_id=record.id, size=stored.size, key=record.key)
+        return Outcome.COMPLETED
+
+    async def _reject(
+        self, record: Upload, stored: StoredObject, reason: str | None
+    ) -> Outcome | None:
+        # next_look_at: should the deletion fail now, the sweep tries it again.
+        rejected = await self._move(
+            record,
+            UploadStatus.REJECTED,
+            stored,
+            status_reason=reason,
+            next_look_at=self._clock(),
+        )
+        if rejected is None:
+            return None
+        _log.info("upload.rejected", upload_id=record.id, reason=reason)
+        await self._store.delete(record.bucket, record.key, etag=stored.etag)
+        return Outcome.REJECTED
+
+    async def _compare(self, record: Upload, stored: StoredObject) -> Outcome | None:
+        """Verified before: the pinned ETag tells whether it is still the same object."""
+        if stored.etag == record.etag or record.status is UploadStatus.QUARANTINED:
+            return Outcome.UNCHANGED
+        replaced = await self._move(
+            record,
+            UploadStatus.REPLACED,
+            stored,
+            status_reason="the object was written again after completion",
+        )
+        if replaced is None:
+            return None
+        _log.warning("upload.replaced", upload_id=record.id, key=record.key)
+        return await self._judge(replaced, stored)
+
+    async def _delete_stray(self, record: Upload, stored: StoredObject) -> Outcome | None:
+        """Bytes that came after the end: deleted if they are still what was seen."""
+        gone = await self._store.delete(record.bucket, record.key, etag=stored.etag)
+        return Outcome.STRAY_DELETED if gone else None
+
+    async def _move(
+        self, record: Upload, status: UploadStatus, stored: StoredObject, **changes: Any
+    ) -> Upload | None:
+        """One transition that pins what the store showed."""
+        return await self._records.transition(
+            record,
+            status,
+            self._clock(),
+            size=stored.size,
+            etag=stored.etag,
+            version_id=stored.version_id,
+            checksum=stored.checksum,
+            **changes,
+        )
+
+
+def _comes_back(record: Upload, stored: StoredObject) -> bool:
+    """A name that a user chose may be used again after its object was deleted or rejected; a key
+    of ours, which holds the upload's id, never is.
+    """
+    return (
+        record.origin is Origin.ADOPTED
+        and record.status in ENDED
+        and not (record.status is UploadStatus.REJECTED and record.etag == stored.etag)
+    )

@@ -1,0 +1,92 @@
+"""Looks for itself at the store for uploads without news: events are lost, sources retry badly."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from errors import UploadgateError
+from service.clock import Clock
+from service.completion.ports import Inbox
+from service.completion.settlement import Outcome, Settlement
+from service.uploads.model import Upload, UploadStatus
+from service.uploads.ports import UploadRecords
+from service.uploads.transitions import ENDED, IN_FLIGHT
+
+_log = structlog.get_logger("uploadgate.sweep")
+_LONGEST_PAUSE = timedelta(hours=1)
+# How often the place of an ended upload is looked at for bytes that came late.
+_LOOKS_AFTER_END = 6
+
+
+@dataclass(frozen=True, slots=True)
+class SweepLimits:
+    """`overdue` is the first wait of an upload; it doubles with every look that finds nothing."""
+
+    overdue: timedelta
+    batch: int
+    keep_events: timedelta
+
+
+def next_look(now: datetime, overdue: timedelta, looks: int) -> datetime:
+    doubled: timedelta = overdue * (1 << min(looks, 20))
+    return now + min(_LONGEST_PAUSE, doubled)
+
+
+class Sweep:
+    def __init__(
+        self,
+        *,
+        records: UploadRecords,
+        inbox: Inbox,
+        settlement: Settlement,
+        limits: SweepLimits,
+        clock: Clock,
+    ) -> None:
+        self._records = records
+        self._inbox = inbox
+        self._settlement = settlement
+        self._limits = limits
+        self._clock = clock
+
+    async def step(self) -> int:
+        """One pass over what is overdue, at most one batch; how many records were looked at."""
+        now = self._clock()
+        overdue = await self._records.overdue(now, self._limits.batch)
+        for record in overdue:
+            await self._look(record)
+        if not overdue:
+            await self._inbox.forget(now - self._limits.keep_events)
+        return len(overdue)
+
+    async def _look(self, record: Upload) -> None:
+        """A record that cannot be looked at now waits longer; it does not stop the others."""
+        try:
+            outcome = await self._settlement.settle(record.bucket, record.key)
+        except UploadgateError as error:
+            _log.warning("sweep.failed", upload_id=record.id, cause=error.code)
+            await self._again(record)
+            return
+        if outcome is Outcome.ABSENT:
+            await self._absent(record)
+        elif outcome in (Outcome.STRAY_DELETED, Outcome.UNCHANGED, Outcome.REJECTED):
+            await self._again(record)
+
+    async def _absent(self, record: Upload) -> None:
+        now = self._clock()
+        if record.status in IN_FLIGHT and record.expires_at <= now:
+            await self._records.transition(
+                record,
+                UploadStatus.EXPIRED,
+                now,
+                status_reason="nothing arrived in time",
+                next_look_at=next_look(now, self._limits.overdue, 0),
+            )
+            return
+        await self._again(record)
+
+    async def _again(self, record: Upload) -> None:
+        over = record.status in ENDED and record.looks >= _LOOKS_AFTER_END
+        now = self._clock()
+        when = None if over else next_look(now, self._limits.overdue, record.looks + 1)
+        await self._records.looked(record, when)

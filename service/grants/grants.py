@@ -1,0 +1,145 @@
+"""Grants by Cognito developer identities."""
+
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from errors import (
+    CognitoNotConfiguredError,
+    IdentityConflictError,
+    TransportUnavailableError,
+    UploadgateError,
+)
+from service.clock import Clock
+from service.grants.folders import identity_folder, identity_of, user_folder
+from service.grants.model import (
+    CognitoGrant,
+    Exchanged,
+    Mode,
+    OpenIdToken,
+    Place,
+)
+from service.grants.ports import IdentityHistory, IdentityPool
+
+_log = structlog.get_logger("uploadgate.grants")
+_TROUBLE_LASTS = timedelta(minutes=1)
+
+
+class CredentialsPolicy(Protocol):
+    def check_credentials(self) -> None:
+        """Raises PolicyError where credentials may not be given."""
+        ...
+
+
+class Grants:
+    """Registers users with the pool, remembers their identities, hands out tokens."""
+
+    def __init__(
+        self,
+        *,
+        pool: IdentityPool | None,
+        history: IdentityHistory,
+        policy: CredentialsPolicy,
+        place: Place,
+        token_seconds: int,
+        clock: Clock,
+    ) -> None:
+        self._pool = pool
+        self._history = history
+        self._policy = policy
+        self._place = place
+        self._token_seconds = token_seconds
+        self._clock = clock
+        self._trouble: tuple[UploadgateError, datetime] | None = None
+
+    async def grant(self, user_id: str, mode: Mode) -> CognitoGrant:
+        """Raises PolicyError, CognitoNotConfiguredError and what the pool raises.
+        `presigned` is refused with TransportUnavailableError until that transport is built.
+        """
+        if mode == "presigned":
+            raise TransportUnavailableError("The transport presigned is not offered here")
+        asked_at = self._clock()
+        open_id, pool = await self._token(user_id)
+        return CognitoGrant(
+            open_id=open_id,
+            identity_pool_id=pool.pool_id,
+            place=self._place,
+            key_prefix=identity_folder(open_id.identity_id),
+            expires_at=asked_at + timedelta(seconds=self._token_seconds),
+            refresh_after=self._refresh_after(asked_at),
+            server_time=self._clock(),
+        )
+
+    def _refresh_after(self, asked_at: datetime) -> datetime:
+        """At two thirds of the token's life, so that a slow client still has a third."""
+        return asked_at + timedelta(seconds=self._token_seconds * 2 / 3)
+
+    async def exchange(self, user_id: str) -> Exchanged:
+        """For thin clients: the service itself calls GetCredentialsForIdentity."""
+        open_id, pool = await self._token(user_id)
+        return Exchanged(
+            credentials=await pool.credentials(open_id),
+            place=self._place,
+            key_prefix=identity_folder(open_id.identity_id),
+            server_time=self._clock(),
+        )
+
+    async def folder_of(self, user_id: str) -> str:
+        """The prefix that this user's credentials can write into: asks Cognito only for a user
+        whose identity is not known yet.
+        """
+        if self._pool is None:
+            return user_folder(user_id)
+        identity_id = await self._history.current(self._pool.pool_id, user_id)
+        if identity_id is None:
+            open_id, _ = await self._token(user_id)
+            identity_id = open_id.identity_id
+        return identity_folder(identity_id)
+
+    async def owner_of(self, key: str) -> tuple[str, str] | None:
+        """(user id, path within the folder) of a key in a known user's folder."""
+        found = identity_of(key)
+        if found is None or self._pool is None:
+            return None
+        identity_id, path = found
+        user_id = await self._history.owner(self._pool.pool_id, identity_id)
+        return (user_id, path) if user_id is not None else None
+
+    async def check(self) -> None:
+        """How Cognito did when it was last asked: raises what it raised then, for a minute.
+        It has no call that asks nothing of it.
+        """
+        if self._pool is None:
+            raise CognitoNotConfiguredError
+        if self._trouble is not None and self._clock() - self._trouble[1] < _TROUBLE_LASTS:
+            raise self._trouble[0]
+
+    async def _ask(self, pool: IdentityPool, user_id: str) -> OpenIdToken:
+        try:
+            open_id = await pool.open_id_token(user_id, seconds=self._token_seconds)
+        except IdentityConflictError:
+            raise  # this user's own trouble
+        except UploadgateError as error:
+            self._trouble = (type(error)(), self._clock())
+            raise
+        self._trouble = None
+        return open_id
+
+    async def _token(self, user_id: str) -> tuple[OpenIdToken, IdentityPool]:
+        """Policy first: no grant, no call of Cognito's."""
+        self._policy.check_credentials()
+        if self._pool is None:
+            raise CognitoNotConfiguredError
+        open_id = await self._ask(self._pool, user_id)
+        replaced = await self._history.note(self._pool.pool_id, user_id, open_id.identity_id)
+        if replaced is not None:
+            # The folder changed with it: what was uploaded before lies under the old one.
+            _log.warning(
+                "identity.changed",
+                user_id=user_id,
+                pool_id=self._pool.pool_id,
+                before=replaced,
+                now=open_id.identity_id,
+            )
+        return open_id, self._pool

@@ -1,0 +1,104 @@
+"""Whether this replica should get traffic, and what is degraded."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from errors import CognitoRefusedError, StoreRefusedError, UploadgateError
+
+Check = Callable[[], Awaitable[None]]
+# What waiting does not mend: rights, names or addresses are wrong.
+_MISCONFIGURED = (StoreRefusedError, CognitoRefusedError)
+
+
+class Phase(StrEnum):
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True)
+class Degraded:
+    """A dependency that does not answer as it must. `required` makes the replica unready."""
+
+    dependency: str
+    code: str
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`status` is ready, starting, draining, misconfigured or unavailable."""
+
+    status: str
+    degraded: tuple[Degraded, ...]
+
+    @property
+    def ready(self) -> bool:
+        return self.status == Phase.READY
+
+
+class Readiness:
+    """Looks at each dependency at most once in `believe_seconds`, however often it is asked."""
+
+    def __init__(
+        self,
+        *,
+        checks: Mapping[str, Check],
+        required: frozenset[str],
+        believe_seconds: float,
+        check_seconds: float,
+    ) -> None:
+        self._checks = checks
+        self._required = required
+        self._believe_seconds = believe_seconds
+        self._check_seconds = check_seconds
+        self._phase = Phase.STARTING
+        self._looking = asyncio.Lock()
+        self._looked_at: float | None = None
+        self._found: tuple[Degraded, ...] = ()
+
+    def started(self) -> None:
+        if self._phase is Phase.STARTING:
+            self._phase = Phase.READY
+
+    def drain(self) -> None:
+        """From now on unready: load balancers take the replica out while it serves on."""
+        self._phase = Phase.DRAINING
+
+    async def report(self) -> Report:
+        if self._phase is not Phase.READY:
+            return Report(self._phase.value, self._found)
+        async with self._looking:
+            await self._look()
+        return Report(self._status(), self._found)
+
+    def _status(self) -> str:
+        codes = {kind.code for kind in _MISCONFIGURED}
+        if any(found.code in codes and found.required for found in self._found):
+            return "misconfigured"
+        if any(found.dependency == "store" and found.code in codes for found in self._found):
+            return "misconfigured"
+        if any(found.required for found in self._found):
+            return "unavailable"
+        return Phase.READY.value
+
+    async def _look(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._looked_at is not None and now - self._looked_at < self._believe_seconds:
+            return
+        names = sorted(self._checks)
+        results = await asyncio.gather(*(self._one(name) for name in names))
+        self._found = tuple(found for found in results if found is not None)
+        self._looked_at = asyncio.get_running_loop().time()
+
+    async def _one(self, name: str) -> Degraded | None:
+        try:
+            async with asyncio.timeout(self._check_seconds):
+                await self._checks[name]()
+        except UploadgateError as error:
+            return Degraded(name, error.code, name in self._required)
+        except TimeoutError:
+            return Degraded(name, "timeout", name in self._required)
+        return None

@@ -1,0 +1,38 @@
+"""Which state may follow which. Pure; the database's compare-and-set holds it under concurrency."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from service.uploads.model import UploadStatus as S
+
+NEXT: Mapping[S, frozenset[S]] = MappingProxyType(
+    {
+        S.PENDING: frozenset({S.UPLOADING, S.RECEIVED, S.ABORTED, S.EXPIRED}),
+        S.UPLOADING: frozenset({S.RECEIVED, S.ABORTED, S.EXPIRED}),
+        S.RECEIVED: frozenset({S.QUARANTINED, S.COMPLETED, S.REJECTED, S.ABORTED}),
+        S.QUARANTINED: frozenset({S.COMPLETED, S.REJECTED, S.DELETED}),
+        S.COMPLETED: frozenset({S.REPLACED, S.DELETED}),
+        # A replacement may be replaced again: the same state with another ETag.
+        S.REPLACED: frozenset({S.REPLACED, S.REJECTED, S.DELETED}),
+        S.REJECTED: frozenset(),
+        S.ABORTED: frozenset(),
+        S.EXPIRED: frozenset(),
+        S.DELETED: frozenset(),
+    }
+)
+
+# Nothing may remain at the store for these: bytes that come later are deleted.
+ENDED = frozenset({S.REJECTED, S.ABORTED, S.EXPIRED, S.DELETED})
+# The client may still be sending.
+IN_FLIGHT = frozenset({S.PENDING, S.UPLOADING})
+# The object is there and has been verified.
+VERIFIED = frozenset({S.COMPLETED, S.REPLACED, S.QUARANTINED})
+
+
+def allowed(before: S, after: S) -> bool:
+    return after in NEXT[before]
+
+
+def sources_of(after: S) -> frozenset[S]:
+    """Every state from which this one may be reached."""
+    return frozenset(before for before, following in NEXT.items() if after in following)

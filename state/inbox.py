@@ -1,0 +1,108 @@
+"""The inbox in SQL: commit first, answer then; claims are leases."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from errors import OverloadedError
+from service.completion.events import ObjectEvent
+from service.completion.ports import Claimed
+from state.database import Database
+from state.tables import inbox
+
+
+class SqlInbox:
+    """Implements service.completion.ports.Inbox. `limit` bounds the events that wait."""
+
+    def __init__(self, database: Database, *, limit: int) -> None:
+        self._database = database
+        self._limit = limit
+
+    async def put(self, events: Sequence[ObjectEvent], now: datetime) -> int:
+        new = 0
+        async with self._database.transaction() as connection:
+            if await self._waiting(connection) + len(events) > self._limit:
+                raise OverloadedError("Too many events wait to be processed", retry_after=30)
+            for event in events:
+                new += await self._insert(connection, event, now)
+        return new
+
+    async def _waiting(self, connection: AsyncConnection) -> int:
+        """Counted up to the limit only, so that a full inbox is no slow one."""
+        waiting = select(inbox.c.id).where(inbox.c.done_at.is_(None)).limit(self._limit)
+        counted = await connection.execute(select(func.count()).select_from(waiting.subquery()))
+        return int(counted.scalar_one())
+
+    async def _insert(self, connection: AsyncConnection, event: ObjectEvent, now: datetime) -> int:
+        upsert: Any = (
+            postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+        )
+        statement = (
+            upsert(inbox)
+            .values(
+                source=event.source,
+                dedupe_key=event.dedupe_key,
+                bucket=event.bucket,
+                key=event.key,
+                size=event.size,
+                etag=event.etag,
+                version_id=event.version_id,
+                sequencer=event.sequencer,
+                event_time=event.event_time,
+                raw=event.raw,
+                received_at=now,
+                due_at=now,
+            )
+            .on_conflict_do_nothing(index_elements=["source", "dedupe_key"])
+        )
+        return int((await connection.execute(statement)).rowcount > 0)
+
+    async def claim(
+        self, worker: str, now: datetime, *, until: datetime, limit: int
+    ) -> Sequence[Claimed]:
+        """`due_at` is moved to the lease's end: whoever does not finish lets it come due again."""
+        due = (
+            select(inbox.c.id)
+            .where(inbox.c.done_at.is_(None), inbox.c.due_at <= now)
+            .order_by(inbox.c.due_at, inbox.c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        statement = (
+            update(inbox)
+            .where(inbox.c.id.in_(due.scalar_subquery()))
+            .values(leased_by=worker, due_at=until, attempts=inbox.c.attempts + 1)
+            .returning(inbox.c.id, inbox.c.bucket, inbox.c.key, inbox.c.attempts)
+        )
+        async with self._database.transaction() as connection:
+            rows = (await connection.execute(statement)).all()
+        return sorted((Claimed(*row) for row in rows), key=lambda event: event.id)
+
+    async def settle(self, event: Claimed, worker: str, outcome: str, now: datetime) -> None:
+        await self._end(event, worker, done_at=now, outcome=outcome)
+
+    async def retry(self, event: Claimed, worker: str, due_at: datetime) -> None:
+        await self._end(event, worker, due_at=due_at)
+
+    async def give_up(self, event: Claimed, worker: str, outcome: str, now: datetime) -> None:
+        await self._end(event, worker, done_at=now, outcome=outcome, failed=True)
+
+    async def _end(self, event: Claimed, worker: str, **values: Any) -> None:
+        """Nothing is written when the lease has passed to another worker."""
+        statement = (
+            update(inbox)
+            .where(inbox.c.id == event.id, inbox.c.leased_by == worker)
+            .values(leased_by=None, **values)
+        )
+        async with self._database.transaction() as connection:
+            await connection.execute(statement)
+
+    async def forget(self, before: datetime) -> int:
+        async with self._database.transaction() as connection:
+            return (
+                await connection.execute(delete(inbox).where(inbox.c.done_at < before))
+            ).rowcount

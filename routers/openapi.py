@@ -18,7 +18,8 @@ def customise(app: FastAPI) -> None:
                     _move_problems(operation["responses"])
         return plain()
 
-    app.openapi = document  # type: ignore[method-assign] - FastAPI's documented way
+    # FastAPI's documented way.
+    app.openapi = document  # type: ignore[method-assign]
 
 
 def _move_problems(responses: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.demo import afterwards, summary
+from cli.demo.evidence import ServiceLog
 from cli.demo.keepsakes import USERNAME, Keepsakes
 from cli.demo.stage import Stage, raised
 from cli.demo.story import Story
@@ -79,9 +80,10 @@ class _Demo:
     async def _story(self, stage: Stage, password: str, file: Path) -> summary.Outcome:
         session = SessionFile(stage.keepsakes.session)
         story = Story(stage.url, USERNAME, session, self.teller)
+        log = ServiceLog(stage.keepsakes.service_log)
         # A thread cannot be cancelled: Ctrl-C is handed on, and its clean end awaited.
         playing = asyncio.ensure_future(
-            asyncio.to_thread(story.run, password, file, stage.service.pid)
+            asyncio.to_thread(story.run, password, file, stage.service.pid, log)
         )
         try:
             return await asyncio.shield(playing)

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 
 import cli
+from cli.demo import guardian
 from cli.demo.keepsakes import Keepsakes
-from localcloud.store import guardian
 
 LOOPBACK = "127.0.0.1"
 _READY_SECONDS = 60
@@ -91,7 +91,7 @@ class ServiceProcess:
                 await self._process.wait()
         except TimeoutError:
             if self._process.stdin is not None:
-                self._process.stdin.close()  # the guardian's sign to kill
+                self._process.stdin.close()  # the guardian's sign to kill it if need be
             await self._process.wait()
 
     async def _until_ready(self, url: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cli.bars import bars
 from cli.connection import log_in
+from cli.demo.evidence import ServiceLog
 from cli.demo.summary import Outcome
 from cli.demo.teller import Teller
 from cli.demo.traffic import Traffic
@@ -25,6 +26,14 @@ PARALLEL_PARTS = 8
 _MIB = 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class _Access:
+    api: Api
+    source: CredentialSource
+    grant: Grant
+    first: Issued
+
+
 @dataclass(slots=True)
 class Story:
     """One caller's afternoon. `cancel` ends an upload under way."""
@@ -39,63 +48,49 @@ class Story:
         if self.uploader is not None:
             self.uploader.cancel()
 
-    def run(self, password: str, file: Path, pid: int) -> Outcome:
+    def run(self, password: str, file: Path, pid: int, log: ServiceLog) -> Outcome:
         with HttpClient(self.url) as http:
             self._log_in(password)
-            api = Api(http, StoredSession(self.session, Logins(http)))
-            grant = self._grant(api)
-            source = CredentialSource(api)
-            first = self._keys(source, grant)
+            access = self._access(Api(http, StoredSession(self.session, Logins(http))))
             traffic = Traffic(pid)
-            traffic.begin(lambda size: _post_nothing_much(api, size))
-            return self._upload(api, source, first, file, grant, traffic)
+            traffic.begin(lambda size: _post_nothing_much(access.api, size))
+            return self._upload(access, file, traffic, log)
 
     def _log_in(self, password: str) -> None:
         with self.teller.step(f"{self.username} logs in") as step:
             log_in(self.session, self.url, self.username, password)
             step.found = "access token and refresh token"
 
-    def _grant(self, api: Api) -> Grant:
+    def _access(self, api: Api) -> _Access:
+        source = CredentialSource(api)
         with self.teller.step("a Cognito grant") as step:
             grant = api.grant("cognito")
             step.found = f"identity {grant.identity_id}"
-            return grant
-
-    def _keys(self, source: CredentialSource, grant: Grant) -> Issued:
         with self.teller.step("exchanged at Cognito for temporary AWS credentials") as step:
             keys = source.redeem(grant)
             step.found = f"{keys.access_key_id[:4]}…, good until {keys.expires_at:%H:%M:%S} UTC"
-            return Issued(keys, grant.place, grant.server_time - datetime.now(UTC))
+        first = Issued(keys, grant.place, grant.server_time - datetime.now(UTC))
+        return _Access(api, source, grant, first)
 
-    def _upload(
-        self,
-        api: Api,
-        source: CredentialSource,
-        first: Issued,
-        file: Path,
-        grant: Grant,
-        traffic: Traffic,
-    ) -> Outcome:
+    def _upload(self, access: _Access, file: Path, traffic: Traffic, log: ServiceLog) -> Outcome:
         size = file.stat().st_size
-        parts = part_count(size)
-        plan = f"{size / _MIB:.0f} MiB straight to the store"
-        if parts > 1:
-            plan += f" in {parts} parts of {part_size(size) // _MIB} MiB, {PARALLEL_PARTS} at once"
-        with self.teller.step(plan):
-            self.uploader = Uploader.opened(api, source, first=first, parallel_parts=PARALLEL_PARTS)
+        with self.teller.step(_plan(size)):
+            uploader = self.uploader = Uploader.opened(
+                access.api, access.source, first=access.first, parallel_parts=PARALLEL_PARTS
+            )
             started = time.monotonic()
-            record = self._send(self.uploader, file)
+            record = self._send(uploader, file)
             seconds, sent_at = time.monotonic() - started, datetime.now(UTC)
-        record = self._completed(api, record)
+        record = self._completed(access.api, record)
         return Outcome(
             who=self.username,
-            identity=grant.identity_id or "",
+            identity=access.grant.identity_id or "",
             size=size,
-            parts=parts,
+            parts=part_count(size),
             seconds=seconds,
             sent_at=sent_at,
             record=record,
-            completed_by=_completed_by(api, record),
+            deliveries=log.deliveries_before_completion(record.id),
             traffic=traffic.told(size),
         )
 
@@ -105,10 +100,20 @@ class Story:
             return uploader.send(file, lambda sent: progress.advance(task, sent))
 
     def _completed(self, api: Api, record: Upload) -> Upload:
-        with self.teller.step("the store's webhook, then the service's check") as step:
+        with self.teller.step("the store's webhook awaited, and the service's own check") as step:
             record = wait_until_settled(api, record.id)
             step.found = record.status
             return record
+
+
+def _plan(size: int) -> str:
+    text = f"{size / _MIB:.0f} MiB straight to the store"
+    if part_count(size) == 1:
+        return text
+    return (
+        f"{text} in {part_count(size)} parts of {part_size(size) // _MIB} MiB, "
+        f"{PARALLEL_PARTS} at once"
+    )
 
 
 def _post_nothing_much(api: Api, size: int) -> None:
@@ -117,12 +122,3 @@ def _post_nothing_much(api: Api, size: int) -> None:
         api.create_upload("x" * size, 0, "text/plain")
     except ApiError:
         return
-
-
-def _completed_by(api: Api, record: Upload) -> str | None:
-    """Which source brought the news, as the upload's timeline tells it."""
-    try:
-        timeline = api.timeline(record.id)
-    except ApiError:
-        return None
-    return next((str(e["source"]) for e in timeline.get("items", []) if e.get("source")), None)

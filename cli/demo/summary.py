@@ -8,6 +8,8 @@ from cli.demo.teller import Teller
 from client.wire import Upload
 
 _MIB = 1024 * 1024
+# The sweep, the only other way, looks after an upload that has had no news for 30 s.
+_SWEEP_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Outcome:
     seconds: float
     sent_at: datetime
     record: Upload
-    completed_by: str | None
+    deliveries: int
     traffic: str | None
 
 
@@ -34,7 +36,7 @@ def tell(outcome: Outcome, teller: Teller) -> None:
 
 def _rows(outcome: Outcome) -> dict[str, str]:
     rate = outcome.size / _MIB / outcome.seconds
-    rows = {
+    return {
         "who": outcome.who,
         "identity": outcome.identity,
         "key": f"{outcome.record.bucket}/{outcome.record.key}",
@@ -43,7 +45,6 @@ def _rows(outcome: Outcome) -> dict[str, str]:
         "completed": _completed(outcome),
         "through the service": outcome.traffic or "no byte of the file (not measured here)",
     }
-    return rows
 
 
 def _completed(outcome: Outcome) -> str:
@@ -51,5 +52,7 @@ def _completed(outcome: Outcome) -> str:
     if completed_at is None:
         return outcome.record.status
     after = max(0.0, (completed_at - outcome.sent_at).total_seconds())
-    by = f" by {outcome.completed_by}" if outcome.completed_by else ""
-    return f"{completed_at:%H:%M:%S} UTC{by}, {after:.2f} s after the last byte"
+    by = "by the sweep: the store's webhook did not come"
+    if outcome.deliveries > 0 and after < _SWEEP_SECONDS:
+        by = f"by the store's own webhook (one of {outcome.deliveries} deliveries)"
+    return f"{completed_at:%H:%M:%S} UTC, {after:.2f} s after the last byte, {by}"

@@ -32,7 +32,8 @@ class Traffic:
             return None
         return (
             f"the service process read {(now - self._start) / MIB:.2f} MiB in all "
-            f"while {size / MIB:.0f} MiB went to the store"
+            f"while {size / MIB:.0f} MiB went to the store "
+            f"(a test request of {_CONTROL_BYTES // 1024} KiB did show)"
         )
 
     def _read(self) -> int | None:

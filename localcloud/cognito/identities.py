@@ -62,29 +62,31 @@ class Identities:
         """
         bound = self._by_user.get((provider, user))
         if bound is None:
-            async with self._writing:
-                bound = self._by_user.get((provider, user))
-                if bound is None:
-                    return await self._bind(provider, user, self.find(asked) if asked else None)
+            # Shielded: a caller that gives up must not leave half of it done.
+            bound = await asyncio.shield(self._bind(provider, user, asked))
         if asked is not None and self.find(asked) != bound:
             raise DeveloperUserAlreadyRegisteredException(
                 "The developer user identifier is registered with another identity."
             )
         return bound
 
-    async def _bind(self, provider: str, user: str, existing: IdentityId | None) -> IdentityId:
-        identity = existing or self._new_id()
-        await asyncio.to_thread(self._write, provider, user, identity)
-        self._known.add(identity)
-        self._by_user[provider, user] = identity
-        return identity
+    async def _bind(self, provider: str, user: str, asked: str | None) -> IdentityId:
+        async with self._writing:
+            bound = self._by_user.get((provider, user))
+            if bound is not None:
+                return bound
+            identity = self._new_id() if asked is None else self.find(asked)
+            await asyncio.to_thread(self._write, provider, user, identity)
+            self._known.add(identity)
+            self._by_user[provider, user] = identity
+            return identity
 
     def _write(self, provider: str, user: str, identity: IdentityId) -> None:
-        self._database.execute("BEGIN IMMEDIATE")
-        self._database.execute("INSERT OR IGNORE INTO identity VALUES (?)", (identity,))
-        row = (provider, user, identity)
-        self._database.execute("INSERT INTO developer_user VALUES (?, ?, ?)", row)
-        self._database.execute("COMMIT")
+        with self._database:
+            self._database.execute("BEGIN IMMEDIATE")
+            self._database.execute("INSERT OR IGNORE INTO identity VALUES (?)", (identity,))
+            row = (provider, user, identity)
+            self._database.execute("INSERT INTO developer_user VALUES (?, ?, ?)", row)
 
     def _new_id(self) -> IdentityId:
         identity = f"{self._region}:{uuid.uuid4()}"

@@ -39,7 +39,11 @@ class CognitoServer:
             raise
         self._server = _Server(_uvicorn_config(self._app))
         self._task = asyncio.create_task(self._server.serve([listener]))
-        await self._server.accepting.wait()
+        accepting = asyncio.create_task(self._server.accepting.wait())
+        await asyncio.wait({accepting, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        if self._task.done():
+            accepting.cancel()
+            await self._task
 
     async def stop(self) -> None:
         """Finish what is under way (5 s at most), then close the port."""

@@ -1,5 +1,6 @@
 """The bucket with its CORS rule and its lifecycle rule."""
 
+import os
 import time
 from typing import Any
 
@@ -20,6 +21,12 @@ _EXPOSED = (
     "x-amz-checksum-type",
     *(f"x-amz-checksum-{name}" for name in ("crc32", "crc32c", "crc64nvme", "sha1", "sha256")),
 )
+# A profile of the developer's may be missing, or say things that are meant for AWS.
+_NO_FILES = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
 _CORS_MAX_AGE_SECONDS = 600
 _ABORT_AFTER_DAYS = 7
 _RETRY_SECONDS = 0.1
@@ -42,8 +49,8 @@ def prepare_bucket(client: Any, bucket: str, origins: tuple[str, ...], *, patien
 
 
 def s3_client(endpoint: str, region: str, access_key_id: str, secret_access_key: str) -> Any:
-    """Build a blocking client that reads nothing from the environment but botocore's own files."""
-    session = Session()
+    """Build a blocking client that knows nothing of the machine's AWS configuration."""
+    session = Session(_NO_FILES)
     return session.create_client(
         "s3",
         region_name=region,

@@ -16,6 +16,8 @@ from localcloud.store.policies import iam_config
 IAM_FILE, IDENTITIES_FILE, OBJECTS, TLS = "iam.json", "s3.json", "data", "tls"
 # `.invalid` resolves nowhere (RFC 2606). An empty list would mean every page.
 NO_ORIGIN = "http://none.invalid"
+# S3 alone speaks plain HTTP: it checks every request's signature, and pages come to it.
+_HTTP_PARTS = ("master", "volume", "filer")
 _GRPC_PARTS = ("master", "volume", "filer", "s3", "client", "admin", "worker")
 
 
@@ -67,7 +69,7 @@ def _identities(secrets: Secrets) -> dict[str, object]:
 
 
 def _security(secrets: Secrets, origins: str) -> str:
-    """Close the inner doors: signed requests at filer and volume, mutual TLS on the rest."""
+    """Close the inner doors: mutual TLS on all of them, and signed requests behind it."""
     tables = {
         "cors.allowed_origins": {"values": origins},
         "jwt.signing": {"key": secrets.volume_write_key},
@@ -76,9 +78,14 @@ def _security(secrets: Secrets, origins: str) -> str:
         "jwt.filer_signing.read": {"key": secrets.filer_read_key},
         "grpc": {"ca": f"{TLS}/{CA}"},
         **{f"grpc.{part}": _pair() for part in _GRPC_PARTS},
-        "https.master": {**_pair(), "ca": f"{TLS}/{CA}"},
+        **{f"https.{part}": _mutual() for part in _HTTP_PARTS},
+        "https.client": {"enabled": "true", **_mutual()},
     }
     return "\n".join(_table(name, values) for name, values in tables.items())
+
+
+def _mutual() -> dict[str, str]:
+    return {**_pair(), "ca": f"{TLS}/{CA}"}
 
 
 def _pair() -> dict[str, str]:

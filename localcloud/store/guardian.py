@@ -7,6 +7,7 @@ Signals of the terminal do not count: the service drains first and lets go of th
 Arguments: the file for the store's process id, then the store's command.
 """
 
+import os
 import signal
 import subprocess
 import sys
@@ -23,6 +24,8 @@ def main(arguments: list[str]) -> int:
     pid_file, *command = arguments
     for terminal_signal in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(terminal_signal, signal.SIG_IGN)
+    # The store's files and sockets are nobody else's.
+    os.umask(0o077)
     store = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 - the parent's command
     signal.signal(signal.SIGTERM, lambda *_: store.terminate())
     Path(pid_file).write_text(f"{store.pid}\n", encoding="ascii")

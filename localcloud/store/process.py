@@ -116,8 +116,7 @@ async def _spawn(launch: StoreLaunch) -> asyncio.subprocess.Process:
             stderr=log,
             cwd=launch.data_dir,
             env=launch.environment,
-            # Its files and sockets are nobody else's, and the terminal's Ctrl-C is not for it.
-            umask=0o077,
+            # The terminal's Ctrl-C is not for it: the service drains first.
             start_new_session=True,
         )
 

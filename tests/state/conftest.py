@@ -1,5 +1,7 @@
 """A fresh, migrated database for each test, on SQLite and on a real Postgres."""
 
+import os
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -25,9 +27,13 @@ def postgres_socket() -> Iterator[Path]:
 
         data = Path(home) / "data"
         server = get_server(data, cleanup_mode="delete")
-        socket = server.get_postmaster_info().socket_dir
-        assert socket is not None
-        yield socket
+        # Nothing here has to outlive a crash.
+        with (data / "postgresql.auto.conf").open("a") as changes:
+            changes.write("fsync = off\nsynchronous_commit = off\nfull_page_writes = off\n")
+        postmaster = server.get_postmaster_info()
+        assert postmaster.socket_dir is not None
+        os.kill(postmaster.pid, signal.SIGHUP)
+        yield postmaster.socket_dir
         server.cleanup()
 
 

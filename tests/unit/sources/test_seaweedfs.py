@@ -75,6 +75,12 @@ def test_a_version_is_of_the_key_it_was_written_to(name: str, key: str) -> None:
     assert event.version_id == EVENTS[name]["message"]["new_entry"]["name"].removeprefix("v_")
 
 
+def test_a_folder_of_the_users_own_that_ends_like_that_of_versions() -> None:
+    event = recorded("versioned put")
+    event["message"]["new_entry"]["name"] = "v_of_mine"
+    assert (found(event).key, found(event).version_id) == ("u/v.versions/v_of_mine", None)
+
+
 @pytest.mark.parametrize(
     "name",
     [

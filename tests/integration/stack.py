@@ -1,0 +1,167 @@
+"""The whole of it on real parts: SeaweedFS and Cognito of localcloud, the service as its own
+process under a real uvicorn.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from cli.users import ensure_user
+from localcloud import LocalCloud, LocalCloudConfig
+from settings import Settings
+
+ORIGIN = "http://127.0.0.1:5173"
+_PATIENCE = 30.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class ServiceProcess:
+    """`uploadgate serve` with these settings; its log goes to a file."""
+
+    port: int
+    environment: dict[str, str]
+    log: Path
+    process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "cli.main", "serve"),
+                env={"PATH": os.environ["PATH"], **self.environment},
+                cwd=Path(__file__).parents[2],
+                stdout=log,
+                stderr=log,
+            )
+        async with httpx.AsyncClient(trust_env=False) as client:
+            await eventually(lambda: self._is_ready(client), "the service is ready")
+
+    async def _is_ready(self, client: httpx.AsyncClient) -> bool:
+        assert self.process is not None
+        assert self.process.returncode is None, self.log.read_text()[-3000:]
+        with contextlib.suppress(httpx.TransportError):
+            return (await client.get(f"{self.url}/readyz")).status_code == 200
+        return False
+
+    async def stop(self) -> int:
+        """SIGTERM, as an orchestrator stops it; the exit code."""
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.terminate()
+        async with asyncio.timeout(_PATIENCE):
+            return await self.process.wait()
+
+
+async def eventually(check: Callable[[], Any], what: str, seconds: float = _PATIENCE) -> Any:
+    """Asks until the answer is true. For what tells nobody when it happens: other processes."""
+    async with asyncio.timeout(seconds):
+        while True:
+            if found := await check():
+                return found
+            await asyncio.sleep(0.05)
+    raise AssertionError(what)
+
+
+@dataclass
+class User:
+    """A user who is logged in."""
+
+    id: str
+    name: str
+    password: str = field(repr=False)
+    token: str = field(repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+@dataclass
+class Stack:
+    cloud: LocalCloud
+    service: ServiceProcess
+    api: httpx.AsyncClient
+    directory: Path
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def running(cls, directory: Path, **more: str) -> AsyncIterator[Self]:
+        port = free_port()
+        config = LocalCloudConfig(
+            data_dir=directory / "cloud",
+            webhook_url=f"http://127.0.0.1:{port}/v1/webhooks/seaweedfs",
+            cors_origins=(ORIGIN,),
+            s3_port=free_port(),
+            cognito_port=free_port(),
+        )
+        async with LocalCloud.running(config) as cloud:
+            environment = cloud.environment() | _settings(directory, port) | more
+            service = ServiceProcess(port, environment, directory / "service.log")
+            await service.start()
+            async with httpx.AsyncClient(base_url=service.url, trust_env=False, timeout=20) as api:
+                yield cls(cloud, service, api, directory)
+            await service.stop()
+
+    async def user(self) -> User:
+        """A new one."""
+        name, password = f"user-{secrets.token_hex(6)}", secrets.token_urlsafe(16)
+        settings = settings_from(self.service.environment)
+        user_id = await ensure_user(settings, name, password)
+        answer = await self.api.post(
+            "/v1/auth/login", json={"username": name, "password": password}
+        )
+        assert answer.status_code == 200, answer.text
+        return User(user_id, name, password, answer.json()["access_token"])
+
+    async def upload_becomes(self, user: User, upload_id: str, status: str) -> dict[str, Any]:
+        async def reached() -> dict[str, Any] | None:
+            answer = await self.api.get(f"/v1/uploads/{upload_id}", headers=user.headers)
+            upload: dict[str, Any] = answer.json()
+            return upload if upload.get("status") == status else None
+
+        found: dict[str, Any] = await eventually(reached, f"{upload_id} is {status}")
+        return found
+
+
+def settings_from(environment: dict[str, str]) -> Settings:
+    """As the process reads them, without touching this process's own environment."""
+    from pydantic_settings import EnvSettingsSource  # noqa: PLC0415 - used here only
+
+    class _Source(EnvSettingsSource):
+        def _load_env_vars(self) -> dict[str, str | None]:
+            return {name.lower(): value for name, value in environment.items()}
+
+    return Settings(**_Source(Settings)())
+
+
+def _settings(directory: Path, port: int) -> dict[str, str]:
+    return {
+        "UPLOADGATE_ENVIRONMENT": "development",
+        "UPLOADGATE_DATABASE__URL": f"sqlite+aiosqlite:///{directory / 'records.db'}",
+        "UPLOADGATE_AUTH__SIGNING_KEY": secrets.token_urlsafe(32),
+        "UPLOADGATE_HTTP__PORT": str(port),
+        "UPLOADGATE_PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "UPLOADGATE_HTTP__CORS_ORIGINS": f'["{ORIGIN}"]',
+        "UPLOADGATE_DRAIN_SECONDS": "0",
+        "UPLOADGATE_COMPLETION__OVERDUE_SECONDS": "1",
+        "UPLOADGATE_COMPLETION__SWEEP_INTERVAL_SECONDS": "0.5",
+    }

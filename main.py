@@ -62,6 +62,7 @@ from state.uploads import SqlUploadRecords
 VERSION = "0.1.0"
 EXPOSED_HEADERS = ["ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"]
 _SCHEMA_RETRY_SECONDS = 2.0
+_HOUSEKEEPING_SECONDS = 3600.0
 _log = structlog.get_logger("uploadgate")
 
 
@@ -305,7 +306,19 @@ async def _live(settings: Settings, database: Database, services: Services) -> N
     await _make_schema_ready(settings, database)
     services.readiness.started()
     _log.info("ready", version=VERSION, environment=settings.environment)
-    await services.completion.run()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(services.completion.run())
+        group.create_task(_keep_house(services.accounts))
+
+
+async def _keep_house(accounts: Accounts) -> None:
+    """Every refresh leaves a row behind until its login expires."""
+    while True:
+        try:
+            await accounts.delete_expired()
+        except UnavailableError:
+            _log.warning("database.unavailable")
+        await asyncio.sleep(_HOUSEKEEPING_SECONDS)
 
 
 async def _make_schema_ready(settings: Settings, database: Database) -> None:

@@ -1,16 +1,30 @@
 """Settings that were refused, told without a trace and without their values."""
 
+import typer
 from pydantic import ValidationError
 from pydantic_settings.exceptions import SettingsError
 
 from settings import Settings
 
+REFUSED = 2
 _HEADING = "uploadgate cannot start with these settings:"
 
 
 def load() -> Settings:
     """Raises pydantic's errors; `refusals` tells them."""
     return Settings()
+
+
+def load_or_exit() -> Settings:
+    """For commands: what was refused goes to standard error, the exit code is 2."""
+    try:
+        return load()
+    except ValueError as error:
+        lines = refusals(error)
+        if lines is None:
+            raise
+        typer.echo("\n".join(lines), err=True)
+        raise typer.Exit(REFUSED) from None
 
 
 def refusals(error: ValueError) -> list[str] | None:

@@ -4,18 +4,17 @@ import asyncio
 
 import typer
 
-from cli.configuration import load
+from cli.configuration import load_or_exit
+from main import opened_database
 from settings import Settings
 from state import schema
-from state.database import Database
 
 
 def upgrade() -> None:
-    asyncio.run(_upgrade(load()))
+    asyncio.run(_upgrade(load_or_exit()))
     typer.echo("The schema is up to date.")
 
 
 async def _upgrade(settings: Settings) -> None:
-    url = settings.database.url.get_secret_value()
-    async with Database.opened(url, timeout_seconds=settings.database.timeout_seconds) as database:
+    async with opened_database(settings) as database:
         await schema.upgrade(database)

@@ -9,10 +9,9 @@ from types import FrameType
 import typer
 import uvicorn
 
-from cli.configuration import load, refusals
+from cli.configuration import REFUSED, load_or_exit
 from settings import HttpSettings, Settings, sqlite_path
 
-REFUSED = 2
 # For what is being answered when the drain is over.
 GRACE_SECONDS = 20
 
@@ -68,14 +67,7 @@ class DrainingServer(uvicorn.Server):
 
 def run(workers: int) -> int:
     """The exit code: 2 for settings that were refused, 3 when the service could not start."""
-    try:
-        settings = load()
-    except ValueError as error:
-        lines = refusals(error)
-        if lines is None:
-            raise
-        typer.echo("\n".join(lines), err=True)
-        return REFUSED
+    settings = load_or_exit()
     refusal = _refusal(settings, workers)
     if refusal is not None:
         typer.echo(refusal, err=True)

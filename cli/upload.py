@@ -89,8 +89,8 @@ class Batch:
             self.lines.append(f"✓ {path}: {self._settled(record)}")
         except TransferCancelledError as error:
             kept = "; ".join(notes(error))
-            removed = "its parts and its record are removed"
-            self._failed(f"✗ {path}: cancelled, {kept or removed}")
+            removed = "its parts are removed, its record is aborted"
+            self._failed(f"✗ {path}: cancelled: {kept or removed}")
         except ClientError as error:
             self._failed(f"✗ {path}: {describe(error)}")
 

@@ -8,51 +8,26 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from auth import accounts as auth_accounts
 from auth.accounts import Accounts
 from auth.callers import ADMIN, UPLOADS
+from cli.configuration import load_or_exit
 from errors import UploadgateError
-from settings import AuthSettings, Settings
+from main import build_accounts, opened_database
+from settings import Settings
 from state import schema
-from state.accounts import RefreshTokenRepository, UserRepository
-from state.database import Database
 
 users_app = typer.Typer(name="user", help="Manage the service's own users.", no_args_is_help=True)
 
 _T = TypeVar("_T")
 
 
-def accounts_from(settings: AuthSettings, database: Database) -> Accounts:
-    """Close it when done."""
-    return auth_accounts.build(
-        users=UserRepository(database),
-        refresh_tokens=RefreshTokenRepository(database),
-        signing_key=settings.signing_key.get_secret_value(),
-        previous_signing_keys=[key.get_secret_value() for key in settings.previous_signing_keys],
-        issuer=settings.issuer,
-        audience=settings.audience,
-        access_token_seconds=settings.access_token_seconds,
-        refresh_token_seconds=settings.refresh_token_seconds,
-        leeway_seconds=settings.leeway_seconds,
-        hash_concurrency=settings.hash_concurrency,
-        hash_memory_kib=settings.hash_memory_kib,
-        hash_iterations=settings.hash_iterations,
-        failures_per_account=settings.failures_per_account,
-        failures_per_address=settings.failures_per_address,
-        failure_window_seconds=settings.failure_window_seconds,
-    )
-
-
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Accounts]:
     """The accounts alone, without the service around them."""
-    async with Database.opened(
-        settings.database.url.get_secret_value(),
-        timeout_seconds=settings.database.timeout_seconds,
-    ) as database:
+    async with opened_database(settings) as database:
         if settings.database.migrate_on_start:
             await schema.upgrade(database)
-        accounts = accounts_from(settings.auth, database)
+        accounts = build_accounts(settings.auth, database)
         try:
             yield accounts
         finally:
@@ -118,9 +93,10 @@ def _is_terminal() -> bool:
 
 def _run(work: Callable[[Accounts], Awaitable[_T]]) -> _T:
     async def with_accounts() -> _T:
-        async with opened(Settings()) as accounts:
+        async with opened(settings) as accounts:
             return await work(accounts)
 
+    settings = load_or_exit()
     try:
         return asyncio.run(with_accounts())
     except UploadgateError as error:

@@ -20,12 +20,16 @@ _REFRESH_SECONDS = 900
 _MUST_REFRESH_SECONDS = 600
 
 
+# Name in a profile, name in the environment, default, conversion: read from nowhere.
+_BARE: dict[str, Any] = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
+
+
 def bare_session() -> botocore.session.Session:
-    session = botocore.session.Session()
-    for variable in ("config_file", "credentials_file"):
-        session.set_config_variable(variable, os.devnull)
-    session.set_config_variable("profile", None)
-    return session
+    return botocore.session.Session(session_vars=_BARE)
 
 
 def options_for(endpoint: str | None) -> dict[str, Any]:

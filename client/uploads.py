@@ -80,6 +80,8 @@ class Uploader:
         A failure or a cancellation aborts the multipart upload and deletes the record.
         """
         size = _size(path)
+        if self.cancelled.is_set():
+            raise TransferCancelledError
         content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
         record = self._api.create_upload(path.name, size, content_type)
         try:

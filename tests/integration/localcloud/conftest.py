@@ -1,0 +1,28 @@
+"""One embedded cloud for all tests of this folder; a session's own clouds where a test needs one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from localcloud_clients import Clients, Person
+
+from localcloud import LocalCloud, LocalCloudConfig
+
+ORIGIN = "http://127.0.0.1:8080"
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # Deeper than a Unix socket's path may be.
+    return tmp_path_factory.mktemp("cloud") / ("deep-" * 20) / "with, comma" / "data"
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def cloud(data_dir: Path) -> AsyncIterator[LocalCloud]:
+    config = LocalCloudConfig(
+        data_dir=data_dir, cors_origins=(ORIGIN,), s3_port=0, cognito_port=0
+    )
+    async with LocalCloud.running(config) as running:
+        yield running

@@ -1,0 +1,63 @@
+import httpx
+import pytest
+
+from client.api import Api
+from client.arrival import wait_until_settled
+from client.problems import NotVerifiedError, RejectedError
+
+
+class Scene:
+    """An upload that goes through these statuses, the last for good, and a clock."""
+
+    def __init__(self, record, *statuses):
+        self._record = record
+        self._statuses = list(statuses)
+        self.now = 0.0
+        self.pauses = []
+
+    def __call__(self, _):
+        status = self._statuses.pop(0) if len(self._statuses) > 1 else self._statuses[0]
+        return httpx.Response(200, json={**self._record, "status": status, "status_reason": "why"})
+
+    def pause(self, seconds):
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def wait(http_for, tokens, record):
+    def run(*statuses, **more):
+        scene = Scene(record, *statuses)
+        api = Api(http_for(scene), tokens)
+        options = {"pause": scene.pause, "clock": lambda: scene.now, "jitter": lambda: 1.0}
+        return scene, lambda: wait_until_settled(api, "upl_1", **options, **more)
+
+    return run
+
+
+def test_it_asks_ever_less_often_until_the_end(wait):
+    scene, run = wait("pending", "uploading", "received", "quarantined", "completed")
+    assert run().status == "completed"
+    assert scene.pauses == sorted(scene.pauses)
+    assert len(scene.pauses) == 4
+
+
+@pytest.mark.parametrize("status", ["rejected", "aborted", "expired", "deleted", "replaced"])
+def test_another_end_is_told_with_its_reason(wait, status):
+    _, run = wait("received", status)
+    with pytest.raises(RejectedError, match=f"is {status}: why") as caught:
+        run()
+    assert caught.value.status == status
+
+
+def test_it_does_not_wait_forever(wait):
+    scene, run = wait("received", deadline_seconds=10)
+    with pytest.raises(NotVerifiedError, match="still received"):
+        run()
+    assert scene.now == pytest.approx(10)
+
+
+def test_it_stops_when_told_to(http_for, tokens, record):
+    api = Api(http_for(Scene(record, "received")), tokens)
+    with pytest.raises(NotVerifiedError):
+        wait_until_settled(api, "upl_1", pause=lambda _: True)

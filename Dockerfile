@@ -19,18 +19,18 @@ RUN --mount=type=secret,id=pip --mount=type=secret,id=ca \
     python3 -m venv /build && python3 -m venv --without-pip /app/venv && \
     /build/bin/python -m pip --python /app/venv/bin/python install \
       --quiet --disable-pip-version-check --no-cache-dir --no-compile \
-      --require-hashes --only-binary :all: -r requirements.lock && \
-    rm requirements.lock
+      --require-hashes --only-binary :all: -r requirements.lock
 
 COPY . .
 # Compiled here: at run time nothing below /app can be written. The checkout's umask must not count.
-RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /app && \
-    chmod -R u=rwX,go=rX /app && mkdir -m 0700 /data && chown 10001:10001 /data
+RUN rm requirements.lock && \
+    python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /app && \
+    chmod -R u=rwX,go=rX /app
 
 FROM ${BASE_IMAGE}
-COPY --from=build /app /app
 # Where a relative SQLite file lands; mount a volume to keep it, or use Postgres.
-COPY --from=build /data /data
+RUN mkdir -m 0700 /data && chown 10001:10001 /data
+COPY --from=build /app /app
 
 ENV PATH=/app/venv/bin:$PATH \
     PYTHONPATH=/app \

@@ -90,6 +90,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url="/docs" if settings.docs else None,
         redoc_url=None,
         separate_input_output_schemas=False,
+        servers=[{"url": settings.public_url}],
     )
     for part in (routers.auth, routers.credentials, routers.uploads, routers.webhooks):
         app.include_router(part.router)

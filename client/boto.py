@@ -98,7 +98,10 @@ def s3_client(session: boto3.Session, place: Place, *, connections: int) -> Any:
 def _config(place: Place, connections: int) -> Config:
     return Config(
         signature_version="s3v4",
-        s3={"addressing_style": "virtual" if place.endpoint is None else "path"},
+        s3={
+            "addressing_style": "virtual" if place.endpoint is None else "path",
+            "us_east_1_regional_endpoint": "regional",
+        },
         read_timeout=60,
         retries={"mode": "standard", "total_max_attempts": 5},
         max_pool_connections=connections,

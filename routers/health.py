@@ -29,12 +29,14 @@ class ReadyResponse(BaseModel):
     degraded: list[DegradedDependency]
 
 
+@router.head("/livez", include_in_schema=False)
 @router.get("/livez", operation_id="livez", summary="Is the process alive?")
 async def livez() -> Alive:
     """Touches nothing."""
     return Alive()
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     operation_id="readyz",

@@ -9,6 +9,7 @@ import pytest
 
 _AMBIENT = ("AWS_", "UPLOADGATE_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _connect = socket.socket.connect
+_getaddrinfo = socket.getaddrinfo
 
 
 def _loopback_only(self: socket.socket, address: Any) -> None:
@@ -19,6 +20,21 @@ def _loopback_only(self: socket.socket, address: Any) -> None:
     _connect(self, address)
 
 
+def _local_names_only(host: Any, *args: Any, **kwargs: Any) -> Any:
+    name = host.decode() if isinstance(host, bytes) else host
+    if name is not None and name not in {"localhost", ""} and not _is_address(name):
+        raise AssertionError(f"a test asked for the address of {name}")
+    return _getaddrinfo(host, *args, **kwargs)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
 def pytest_configure(config: pytest.Config) -> None:
     for name in list(os.environ):
         if name.upper().startswith(_AMBIENT):
@@ -27,3 +43,4 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
     socket.socket.connect = _loopback_only  # type: ignore[method-assign,assignment]
+    socket.getaddrinfo = _local_names_only

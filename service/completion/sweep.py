@@ -11,12 +11,17 @@ from service.completion.ports import Inbox
 from service.completion.settlement import Outcome, Settlement
 from service.uploads.model import Upload, UploadStatus
 from service.uploads.ports import UploadRecords
-from service.uploads.transitions import ENDED, IN_FLIGHT
+from service.uploads.transitions import ENDED
 
 _log = structlog.get_logger("uploadgate.sweep")
 _LONGEST_PAUSE = timedelta(hours=1)
 # How often the place of an ended upload is looked at for bytes that came late.
 _LOOKS_AFTER_END = 6
+_GIVEN_UP = {
+    UploadStatus.PENDING: (UploadStatus.EXPIRED, "nothing arrived in time"),
+    UploadStatus.UPLOADING: (UploadStatus.EXPIRED, "nothing arrived in time"),
+    UploadStatus.RECEIVED: (UploadStatus.ABORTED, "the object was gone before it was verified"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +79,17 @@ class Sweep:
 
     async def _absent(self, record: Upload) -> None:
         now = self._clock()
-        if record.status in IN_FLIGHT and record.expires_at <= now:
-            await self._records.transition(
-                record,
-                UploadStatus.EXPIRED,
-                now,
-                status_reason="nothing arrived in time",
-                next_look_at=next_look(now, self._limits.overdue, 0),
-            )
+        if record.expires_at > now or record.status not in _GIVEN_UP:
+            await self._again(record)
             return
-        await self._again(record)
+        status, reason = _GIVEN_UP[record.status]
+        await self._records.transition(
+            record,
+            status,
+            now,
+            status_reason=reason,
+            next_look_at=next_look(now, self._limits.overdue, 0),
+        )
 
     async def _again(self, record: Upload) -> None:
         over = record.status in ENDED and record.looks >= _LOOKS_AFTER_END

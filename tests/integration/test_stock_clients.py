@@ -103,9 +103,7 @@ async def test_the_aws_sdk_for_javascript(stack: Stack, video: Path) -> None:
     assert told["reports"] >= 3
 
 
-async def test_the_aws_cli_by_credential_process(
-    stack: Stack, video: Path, tmp_path: Path
-) -> None:
+async def test_the_aws_cli_by_credential_process(stack: Stack, video: Path, tmp_path: Path) -> None:
     user = await stack.user()
     grant = await _grant(stack, user)
     session = tmp_path / "session.json"

@@ -1,6 +1,8 @@
 import json
 import threading
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
 
@@ -10,9 +12,9 @@ from client.wire import Grant
 
 
 class FakeCognito(HTTPServer):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Cognito)
-        self.requests = []
+        self.requests: list[tuple[dict[str, str], Any]] = []
         self.status = 200
         self.answer = {
             "IdentityId": "us-east-1:me",
@@ -26,10 +28,12 @@ class FakeCognito(HTTPServer):
 
 
 class _Cognito(BaseHTTPRequestHandler):
-    def log_message(self, *_):
+    server: FakeCognito
+
+    def log_message(self, *_: object) -> None:
         return
 
-    def do_POST(self):  # noqa: N802
+    def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.requests.append((dict(self.headers), body))
         answer = json.dumps(self.server.answer).encode()
@@ -41,7 +45,7 @@ class _Cognito(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def cognito():
+def cognito() -> Iterator[Any]:
     server = FakeCognito()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -52,12 +56,14 @@ def cognito():
 
 
 @pytest.fixture
-def grant(cognito, cognito_grant):
+def grant(cognito: FakeCognito, cognito_grant: dict[str, Any]) -> Any:
     endpoint = f"http://127.0.0.1:{cognito.server_address[1]}"
     return Grant.read({**cognito_grant, "endpoints": {"cognito_identity": endpoint, "s3": None}})
 
 
-def test_the_exchange_is_unsigned_and_names_the_grants_identity(cognito, grant, monkeypatch):
+def test_the_exchange_is_unsigned_and_names_the_grants_identity(
+    cognito: FakeCognito, grant: Grant, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAAMBIENT")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "ambient")
     keys = credentials_for(grant)
@@ -74,7 +80,7 @@ def test_the_exchange_is_unsigned_and_names_the_grants_identity(cognito, grant, 
     assert "secret-1" not in repr(keys)
 
 
-def test_a_refusal_is_told_by_its_code(cognito, grant):
+def test_a_refusal_is_told_by_its_code(cognito: FakeCognito, grant: Grant) -> None:
     cognito.status = 400
     cognito.answer = {"__type": "NotAuthorizedException", "message": "Token an-open-id-token"}
     with pytest.raises(CredentialsError, match="NotAuthorizedException") as caught:

@@ -14,7 +14,7 @@ from client.parts import (
 
 
 @given(st.integers(0, LARGEST_OBJECT))
-def test_every_plan_keeps_to_the_limits_of_s3(size):
+def test_every_plan_keeps_to_the_limits_of_s3(size: int) -> None:
     part = part_size(size)
     assert SMALLEST_PART <= part <= LARGEST_PART
     assert part % MIB == 0
@@ -32,11 +32,11 @@ def test_every_plan_keeps_to_the_limits_of_s3(size):
         (LARGEST_OBJECT, MOST_PARTS),
     ],
 )
-def test_the_edges(size, parts):
+def test_the_edges(size: int, parts: int) -> None:
     assert part_count(size) == parts
 
 
 @pytest.mark.parametrize("size", [-1, LARGEST_OBJECT + 1])
-def test_what_s3_cannot_store_is_refused(size):
+def test_what_s3_cannot_store_is_refused(size: int) -> None:
     with pytest.raises(ValueError, match="48\\.8 TiB"):
         part_size(size)

@@ -1,5 +1,7 @@
 import threading
 from datetime import timedelta
+from pathlib import Path
+from typing import Any, TYPE_CHECKING
 
 import httpx
 import pytest
@@ -17,6 +19,10 @@ from client.problems import (
 )
 from client.uploads import Uploader
 from client.wire import Exchanged, Place
+from tests.unit.client.fakes import FakeStore, HttpFor, Tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PARTS = 3
 
@@ -24,15 +30,15 @@ PARTS = 3
 class FakeApi:
     """The service's side of one upload: what was created, asked for and deleted."""
 
-    def __init__(self, record):
+    def __init__(self, record: dict[str, Any]) -> None:
         self.record = record
         self.status = "pending"
-        self.announced = []
-        self.deleted = []
+        self.announced: list[Any] = []
+        self.deleted: list[str] = []
         self.refuse_deletion = False
-        self.before_answering_creation = lambda: None
+        self.before_answering_creation: Callable[[], object] = lambda: None
 
-    def __call__(self, request):
+    def __call__(self, request: httpx.Request) -> Any:
         if request.method == "POST":
             self.announced.append(httpx.Response(200, content=request.content).json())
             self.before_answering_creation()
@@ -45,12 +51,14 @@ class FakeApi:
 
 
 @pytest.fixture
-def service(record):
+def service(record: dict[str, Any]) -> Any:
     return FakeApi(record)
 
 
 @pytest.fixture
-def uploader(http_for, tokens, service, store, exchanged):
+def uploader(
+    http_for: HttpFor, tokens: Tokens, service: FakeApi, store: FakeStore, exchanged: dict[str, Any]
+) -> Any:
     api = Api(http_for(service), tokens)
     answer = Exchanged.read({**exchanged, "endpoint": store.url, "expires_at": "2100-01-01T00:00Z"})
     first = Issued(answer.keys, answer.place, timedelta(0))
@@ -58,14 +66,16 @@ def uploader(http_for, tokens, service, store, exchanged):
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(tmp_path: Path) -> Any:
     path = tmp_path / "a.bin"
     path.write_bytes(b"x" * (SMALLEST_PART * (PARTS - 1) + 1))
     return path
 
 
-def test_a_file_goes_in_parallel_parts_and_every_byte_is_told(uploader, store, service, file):
-    told = []
+def test_a_file_goes_in_parallel_parts_and_every_byte_is_told(
+    uploader: Uploader, store: FakeStore, service: FakeApi, file: Path
+) -> None:
+    told: list[int] = []
     record = uploader.send(file, told.append)
     assert record.id == "upl_1"
     assert store.parts == {1: SMALLEST_PART, 2: SMALLEST_PART, 3: 1}
@@ -83,7 +93,9 @@ def test_a_file_goes_in_parallel_parts_and_every_byte_is_told(uploader, store, s
 
 
 @pytest.mark.parametrize("size", [0, 1, SMALLEST_PART])
-def test_what_fits_one_part_goes_in_one_request(uploader, store, tmp_path, size):
+def test_what_fits_one_part_goes_in_one_request(
+    uploader: Uploader, store: FakeStore, tmp_path: Path, size: int
+) -> None:
     path = tmp_path / "small"
     path.write_bytes(b"y" * size)
     uploader.send(path)
@@ -91,8 +103,10 @@ def test_what_fits_one_part_goes_in_one_request(uploader, store, tmp_path, size)
     assert (store.count("PUT"), store.count("POST")) == (1, 0)
 
 
-def test_cancelling_aborts_the_multipart_and_deletes_the_record(uploader, store, service, file):
-    def on_part(_):
+def test_cancelling_aborts_the_multipart_and_deletes_the_record(
+    uploader: Uploader, store: FakeStore, service: FakeApi, file: Path
+) -> None:
+    def on_part(_: object) -> Any:
         uploader.cancel()
         return 200
 
@@ -104,7 +118,9 @@ def test_cancelling_aborts_the_multipart_and_deletes_the_record(uploader, store,
     assert service.deleted == ["/v1/uploads/upl_1"]
 
 
-def test_after_cancelling_nothing_more_is_sent(uploader, store, service, file):
+def test_after_cancelling_nothing_more_is_sent(
+    uploader: Uploader, store: FakeStore, service: FakeApi, file: Path
+) -> None:
     uploader.cancel()
     with pytest.raises(TransferCancelledError):
         uploader.send(file)
@@ -112,7 +128,9 @@ def test_after_cancelling_nothing_more_is_sent(uploader, store, service, file):
     assert service.announced == []
 
 
-def test_a_refusal_of_the_store_is_told_by_its_code_alone(uploader, store, service, file):
+def test_a_refusal_of_the_store_is_told_by_its_code_alone(
+    uploader: Uploader, store: FakeStore, service: FakeApi, file: Path
+) -> None:
     store.on_part = lambda number: 403 if number == 2 else 200
     with pytest.raises(TransferError, match=r"^UploadPart: AccessDenied$"):
         uploader.send(file)
@@ -120,7 +138,9 @@ def test_a_refusal_of_the_store_is_told_by_its_code_alone(uploader, store, servi
     assert service.deleted == ["/v1/uploads/upl_1"]
 
 
-def test_a_record_that_could_not_be_deleted_is_told_of(uploader, store, service, file):
+def test_a_record_that_could_not_be_deleted_is_told_of(
+    uploader: Uploader, store: FakeStore, service: FakeApi, file: Path
+) -> None:
     store.completion_status = 403
     service.refuse_deletion = True
     with pytest.raises(TransferError) as caught:
@@ -129,14 +149,18 @@ def test_a_record_that_could_not_be_deleted_is_told_of(uploader, store, service,
     assert "secret-1" not in str(caught.value)
 
 
-def test_what_has_arrived_has_arrived_although_the_answer_was_lost(uploader, store, service, file):
+def test_what_has_arrived_has_arrived_although_the_answer_was_lost(
+    uploader: Uploader, store: FakeStore, service: FakeApi, file: Path
+) -> None:
     store.completion_status = 403
     service.status = "completed"
     assert uploader.send(file).status == "completed"
     assert service.deleted == []
 
 
-def test_keys_that_do_not_reach_the_record_are_not_tried(uploader, store, service, file):
+def test_keys_that_do_not_reach_the_record_are_not_tried(
+    uploader: Uploader, store: FakeStore, service: FakeApi, file: Path
+) -> None:
     service.record = {**service.record, "key": "us-east-1:somebody-else/upl_1/a.bin"}
     with pytest.raises(CredentialsError):
         uploader.send(file)
@@ -144,14 +168,16 @@ def test_keys_that_do_not_reach_the_record_are_not_tried(uploader, store, servic
     assert service.deleted == ["/v1/uploads/upl_1"]
 
 
-def test_no_file_no_record(uploader, service, tmp_path):
+def test_no_file_no_record(uploader: Uploader, service: FakeApi, tmp_path: Path) -> None:
     for path in (tmp_path / "missing", tmp_path):
         with pytest.raises(FileError):
             uploader.send(path)
     assert service.announced == []
 
 
-def test_a_refused_announcement_is_the_services_own_problem(http_for, tokens, store, file):
+def test_a_refused_announcement_is_the_services_own_problem(
+    http_for: HttpFor, tokens: Tokens, store: FakeStore, file: Path
+) -> None:
     refusal = {"code": "policy", "title": "no", "retry_mode": "switch_transport"}
     api = Api(http_for(lambda _: httpx.Response(403, json=refusal)), tokens)
     uploader = Uploader(api, None, Place("us-east-1", store.url, "uploads", "me/"))
@@ -160,7 +186,9 @@ def test_a_refused_announcement_is_the_services_own_problem(http_for, tokens, st
     assert caught.value.code == "policy"
 
 
-def test_the_users_own_aws_configuration_is_not_used(monkeypatch, tmp_path, exchanged):
+def test_the_users_own_aws_configuration_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, exchanged: dict[str, Any]
+) -> None:
     config = tmp_path / "config"
     config.write_text("[profile p]\nregion = eu-west-1\ns3 =\n  addressing_style = virtual\n")
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
@@ -183,12 +211,14 @@ def test_the_users_own_aws_configuration_is_not_used(monkeypatch, tmp_path, exch
     assert session.get_credentials().access_key == "ASIAEXAMPLE"
 
 
-def test_several_files_at_once_are_all_ended_by_one_cancel(uploader, store, service, file):
+def test_several_files_at_once_are_all_ended_by_one_cancel(
+    uploader: Uploader, store: FakeStore, service: FakeApi, file: Path
+) -> None:
     both = threading.Barrier(2, action=uploader.cancel)
     service.before_answering_creation = lambda: both.wait(10)
     ended = []
 
-    def send():
+    def send() -> None:
         with pytest.raises(TransferCancelledError) as caught:
             uploader.send(file)
         ended.append(caught.value)

@@ -1,0 +1,83 @@
+"""The inbox in memory: dedupes, leases, keeps what came of each event."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from errors import OverloadedError
+from service.completion.events import ObjectEvent
+from service.completion.ports import Claimed
+
+
+def event(key: str, number: int = 0, **changes: Any) -> ObjectEvent:
+    values: dict[str, Any] = {
+        "source": "seaweedfs",
+        "dedupe_key": f"{key} {number}",
+        "bucket": "uploads",
+        "key": key,
+    }
+    return ObjectEvent(**{**values, **changes})
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    event: ObjectEvent
+    due_at: datetime
+    attempts: int = 0
+    leased_by: str | None = None
+    outcome: str | None = None
+    done_at: datetime | None = None
+    failed: bool = False
+
+
+class MemoryInbox:
+    """Implements service.completion.ports.Inbox."""
+
+    def __init__(self, limit: int = 1000) -> None:
+        self.limit = limit
+        self.rows: list[Row] = []
+        self.forgotten_before: list[datetime] = []
+
+    async def put(self, events: Sequence[ObjectEvent], now: datetime) -> int:
+        waiting = [row for row in self.rows if row.done_at is None]
+        if len(waiting) + len(events) > self.limit:
+            raise OverloadedError(retry_after=30)
+        new = 0
+        for given in events:
+            same = (given.source, given.dedupe_key)
+            if all((row.event.source, row.event.dedupe_key) != same for row in self.rows):
+                self.rows.append(Row(given, now))
+                new += 1
+        return new
+
+    async def claim(
+        self, worker: str, now: datetime, *, until: datetime, limit: int
+    ) -> Sequence[Claimed]:
+        due = [
+            index for index, row in enumerate(self.rows) if row.done_at is None and row.due_at <= now
+        ]
+        claimed = []
+        for index in due[:limit]:
+            row = self.rows[index]
+            row = replace(row, leased_by=worker, due_at=until, attempts=row.attempts + 1)
+            self.rows[index] = row
+            claimed.append(Claimed(index, row.event.bucket, row.event.key, row.attempts))
+        return claimed
+
+    async def settle(self, event: Claimed, worker: str, outcome: str, now: datetime) -> None:
+        self._end(event, worker, outcome=outcome, done_at=now)
+
+    async def retry(self, event: Claimed, worker: str, due_at: datetime) -> None:
+        self._end(event, worker, due_at=due_at)
+
+    async def give_up(self, event: Claimed, worker: str, outcome: str, now: datetime) -> None:
+        self._end(event, worker, outcome=outcome, done_at=now, failed=True)
+
+    async def forget(self, before: datetime) -> int:
+        self.forgotten_before.append(before)
+        return 0
+
+    def _end(self, event: Claimed, worker: str, **values: Any) -> None:
+        if self.rows[event.id].leased_by == worker:
+            self.rows[event.id] = replace(self.rows[event.id], leased_by=None, **values)

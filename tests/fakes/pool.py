@@ -1,0 +1,61 @@
+"""An identity pool and its history in memory."""
+
+import uuid
+from datetime import timedelta
+
+from errors import IdentityConflictError
+from service.grants.model import OpenIdToken, TemporaryCredentials
+from tests.fakes.clock import START
+
+POOL = "us-east-1:1a2b3c4d-0000-4000-8000-0123456789ab"
+TOKEN = "open-id-token-that-is-secret"
+
+
+class MemoryPool:
+    """Implements service.grants.ports.IdentityPool. Counts its calls; `failures` are raised
+    first, one a call.
+    """
+
+    def __init__(self) -> None:
+        self.pool_id = POOL
+        self.identities: dict[str, str] = {}
+        self.failures: list[Exception] = []
+        self.calls = 0
+
+    async def open_id_token(self, user_id: str, *, seconds: int) -> OpenIdToken:
+        self.calls += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        identity_id = self.identities.setdefault(user_id, f"us-east-1:{uuid.uuid4()}")
+        return OpenIdToken(identity_id, TOKEN)
+
+    async def credentials(self, open_id: OpenIdToken) -> TemporaryCredentials:
+        self.calls += 1
+        assert open_id.token == TOKEN
+        return TemporaryCredentials(
+            access_key_id="ASIA",
+            secret_access_key="secret-key",
+            session_token="session-token",
+            expires_at=START + timedelta(hours=1),
+        )
+
+
+class MemoryHistory:
+    """Implements service.grants.ports.IdentityHistory."""
+
+    def __init__(self) -> None:
+        self.owners: dict[tuple[str, str], str] = {}
+        self.now: dict[tuple[str, str], str] = {}
+
+    async def current(self, pool_id: str, user_id: str) -> str | None:
+        return self.now.get((pool_id, user_id))
+
+    async def note(self, pool_id: str, user_id: str, identity_id: str) -> str | None:
+        if self.owners.setdefault((pool_id, identity_id), user_id) != user_id:
+            raise IdentityConflictError
+        before = self.now.get((pool_id, user_id))
+        self.now[pool_id, user_id] = identity_id
+        return before if before != identity_id else None
+
+    async def owner(self, pool_id: str, identity_id: str) -> str | None:
+        return self.owners.get((pool_id, identity_id))

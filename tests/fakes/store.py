@@ -1,0 +1,49 @@
+"""An object store in memory."""
+
+from typing import Any
+
+from service.uploads.ports import StoredObject
+
+
+def stored(**changes: Any) -> StoredObject:
+    """Five bytes of text."""
+    values: dict[str, Any] = {"size": 5, "etag": "one", "content_type": "text/plain"}
+    return StoredObject(**{**values, **changes})
+
+
+class MemoryStore:
+    """Implements service.uploads.ports.ObjectStore. `failures` are raised first, one a call;
+    `before_delete` is put in place of the object just before a deletion is tried.
+    """
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], StoredObject] = {}
+        self.failures: list[Exception] = []
+        self.delete_failures: list[Exception] = []
+        self.before_delete: StoredObject | None = None
+        self.heads = 0
+        self.deletions: list[tuple[str, str | None]] = []
+
+    def put(self, key: str, found: StoredObject, bucket: str = "uploads") -> None:
+        self.objects[bucket, key] = found
+
+    def holds(self, key: str, bucket: str = "uploads") -> bool:
+        return (bucket, key) in self.objects
+
+    async def head(self, bucket: str, key: str) -> StoredObject | None:
+        self.heads += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        return self.objects.get((bucket, key))
+
+    async def delete(self, bucket: str, key: str, *, etag: str | None) -> bool:
+        self.deletions.append((key, etag))
+        if self.delete_failures:
+            raise self.delete_failures.pop(0)
+        if self.before_delete is not None:
+            self.objects[bucket, key], self.before_delete = self.before_delete, None
+        there = self.objects.get((bucket, key))
+        if there is not None and etag not in (None, there.etag):
+            return False
+        self.objects.pop((bucket, key), None)
+        return True

@@ -1,0 +1,196 @@
+import asyncio
+import io
+import os
+import signal
+import socket
+import stat
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from cli.demo import guardian, summary
+from cli.demo.evidence import ServiceLog
+from cli.demo.keepsakes import Keepsakes
+from cli.demo.service import environment, free_port
+from cli.demo.summary import Outcome
+from cli.demo.teller import StepFailedError, Teller
+from cli.demo.traffic import Traffic
+from client.wire import Upload
+
+SENT = datetime(2030, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def teller() -> Teller:
+    return Teller(Console(file=io.StringIO(), width=40))
+
+
+def _told(teller: Teller) -> str:
+    file = teller.console.file
+    assert isinstance(file, io.StringIO)
+    return file.getvalue()
+
+
+def test_a_busy_port_is_avoided() -> None:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        assert free_port(port) != port
+
+
+def test_secrets_are_kept_between_runs_for_their_owner_only(tmp_path: Path) -> None:
+    keepsakes = Keepsakes(tmp_path)
+    assert keepsakes.password() == Keepsakes(tmp_path).password()
+    assert len(keepsakes.signing_key()) >= 32
+    for name in ("demo-password", "signing-key"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+def test_the_service_sees_only_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the-users-own")
+    cloud = {"UPLOADGATE_STORE__BUCKET": "uploads"}
+    env = environment(Keepsakes(tmp_path), "http://127.0.0.1:8081", 8081, cloud)
+    assert "the-users-own" not in env.values()
+    assert env["UPLOADGATE_STORE__BUCKET"] == "uploads"
+    assert env["UPLOADGATE_HTTP__PORT"] == "8081"
+
+
+def test_a_failed_step_is_told_once_with_its_problem(teller: Teller) -> None:
+    with pytest.raises(StepFailedError), teller.step("bring it up"):
+        raise OSError("no [space] left")
+    assert _told(teller) == "✗ bring it up: no [space] left\n"
+
+
+def test_a_long_line_stays_one_to_be_pasted(teller: Teller) -> None:
+    with teller.step("x") as step:
+        step.found = "y" * 100
+    assert _told(teller) == f"✓ x: {'y' * 100}\n"
+
+
+class Io:
+    """A process's counter, in a file as the kernel shows it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.read = path, 1000
+        self.grow(0)
+
+    def grow(self, count: int) -> None:
+        self.read += count
+        self.path.write_text(f"rchar: {self.read}\nwchar: 5\n")
+
+
+@pytest.mark.parametrize("shows", [True, False])
+def test_the_counter_is_believed_only_if_it_shows_a_known_request(
+    tmp_path: Path, shows: bool
+) -> None:
+    io_file = Io(tmp_path / "io")
+    traffic = Traffic(os.getpid())
+    traffic._path = io_file.path
+    traffic.begin(lambda size: io_file.grow(size + 300 if shows else 0))
+    io_file.grow(1024 * 512)
+    told = traffic.told(64 * 1024 * 1024)
+    assert (told is not None) is shows
+    assert told is None or "read 0.50 MiB in all while 64 MiB" in told
+
+
+def test_without_such_a_counter_nothing_is_claimed(tmp_path: Path) -> None:
+    traffic = Traffic(os.getpid())
+    traffic._path = tmp_path / "missing"
+    traffic.begin(lambda _: None)
+    assert traffic.told(1) is None
+
+
+def test_webhooks_before_the_completion_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "service.log"
+    delivery = '{"route":"/v1/webhooks/seaweedfs","status":200}\n'
+    path.write_text(delivery)
+    log = ServiceLog(path)
+    with path.open("a") as file:
+        file.write(f'{delivery}request route=/v1/webhooks/seaweedfs status=200\n{{"status":401}}\n')
+        file.write('{"event":"upload.completed","upload_id":"upl_0"}\n' + delivery)
+        file.write('{"event":"upload.completed","upload_id":"upl_1"}\n' + delivery)
+    assert log.deliveries_before_completion("upl_1") == 3
+
+
+def _outcome(deliveries: int, seconds: float) -> Outcome:
+    completed = SENT + timedelta(seconds=seconds)
+    record = Upload.read(
+        {
+            "id": "upl_1",
+            "status": "completed",
+            "bucket": "uploads",
+            "key": "me/upl_1/a",
+            "created_at": SENT.isoformat(),
+            "completed_at": completed.isoformat(),
+        }
+    )
+    return Outcome(
+        who="demo",
+        identity="us-east-1:me",
+        size=64 * 1024 * 1024,
+        parts=8,
+        seconds=2.0,
+        sent_at=SENT,
+        record=record,
+        deliveries=deliveries,
+        traffic=None,
+    )
+
+
+def test_the_summary_is_readable(teller: Teller) -> None:
+    summary.tell(_outcome(3, 0.25), teller)
+    told = _told(teller)
+    assert "67,108,864 in 8 parts" in told
+    assert "2.00 s, 32 MiB/s" in told
+    assert "0.25 s after the last byte, by the store's own webhook" in told
+    assert '"id": "upl_1"' in told
+
+
+@pytest.mark.parametrize(("deliveries", "seconds"), [(0, 12.0), (3, 40.0)])
+def test_the_sweep_is_not_sold_as_a_webhook(
+    teller: Teller, deliveries: int, seconds: float
+) -> None:
+    summary.tell(_outcome(deliveries, seconds), teller)
+    assert "by the sweep" in _told(teller)
+
+
+async def _guarded(pid_file: Path, code: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-IS", guardian.__file__, str(pid_file)),
+        *(sys.executable, "-c", code),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+
+WAITING = "import signal; print('up', flush=True); signal.pause()"
+
+
+async def test_the_service_does_not_outlive_the_demo(tmp_path: Path) -> None:
+    process = await _guarded(tmp_path / "pid", WAITING)
+    assert process.stdout is not None
+    assert process.stdin is not None
+    await process.stdout.readline()
+    process.stdin.close()
+    assert await asyncio.wait_for(process.wait(), 30) == 128 + signal.SIGTERM
+    assert not (tmp_path / "pid").exists()
+
+
+async def test_a_sigterm_is_passed_on_and_the_exit_code_back(tmp_path: Path) -> None:
+    code = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(7));" + WAITING
+    process = await _guarded(tmp_path / "pid", code)
+    assert process.stdout is not None
+    await process.stdout.readline()
+    process.terminate()
+    assert await asyncio.wait_for(process.wait(), 30) == 7
+
+
+async def test_a_service_that_ends_by_itself_ends_the_guardian(tmp_path: Path) -> None:
+    process = await _guarded(tmp_path / "pid", "raise SystemExit(3)")
+    assert await asyncio.wait_for(process.wait(), 30) == 3

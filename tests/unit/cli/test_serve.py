@@ -1,0 +1,144 @@
+"""The drain: what signals do to a server, without a server."""
+
+import asyncio
+import signal
+from typing import Any
+
+import pytest
+import typer
+import uvicorn
+
+from cli import serve
+from cli.configuration import REFUSED
+from cli.serve import DrainingServer
+from settings import HttpSettings
+
+
+class Scheduled:
+    """A loop that keeps what was put off instead of waiting."""
+
+    def __init__(self) -> None:
+        self.later: list[tuple[float, Any]] = []
+
+    def call_soon_threadsafe(self, call: Any, *arguments: Any) -> None:
+        call(*arguments)
+
+    def call_later(self, seconds: float, call: Any) -> None:
+        self.later.append((seconds, call))
+
+
+@pytest.fixture
+def drained() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def loop(monkeypatch: pytest.MonkeyPatch) -> Scheduled:
+    scheduled = Scheduled()
+    monkeypatch.setattr(asyncio, "get_running_loop", lambda: scheduled)
+    return scheduled
+
+
+@pytest.fixture
+def server(drained: list[str]) -> DrainingServer:
+    config = uvicorn.Config("main:create_app", log_config=None)
+    server = DrainingServer(config, lambda: drained.append("drained"), drain_seconds=10)
+    server.started = True
+    return server
+
+
+def _ends(server: DrainingServer) -> tuple[bool, bool]:
+    return server.should_exit, server.force_exit
+
+
+def test_the_first_sigterm_drains_and_ends_only_after_the_delay(
+    server: DrainingServer, drained: list[str], loop: Scheduled
+) -> None:
+    server.handle_exit(signal.SIGTERM, None)
+    assert drained == ["drained"]
+    [(seconds, end)] = loop.later
+    assert (seconds, _ends(server)) == (10, (False, False))
+    end()
+    assert _ends(server) == (True, False)
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_the_drain(
+    server: DrainingServer, drained: list[str], loop: Scheduled, second: signal.Signals
+) -> None:
+    server.handle_exit(signal.SIGTERM, None)
+    server.handle_exit(second, None)
+    assert server.should_exit
+    assert not server.force_exit
+    assert drained == ["drained"]
+
+
+def test_a_third_one_waits_for_nobody(server: DrainingServer, loop: Scheduled) -> None:
+    for _ in range(3):
+        server.handle_exit(signal.SIGTERM, None)
+    assert server.force_exit
+
+
+def test_ctrl_c_does_not_drain(server: DrainingServer, drained: list[str]) -> None:
+    server.handle_exit(signal.SIGINT, None)
+    assert server.should_exit
+    assert drained == []
+
+
+def test_a_sigterm_before_the_start_has_nothing_to_drain(
+    server: DrainingServer, drained: list[str]
+) -> None:
+    server.started = False
+    server.handle_exit(signal.SIGTERM, None)
+    assert server.should_exit
+    assert drained == []
+
+
+def test_being_told_to_stop_is_no_failure(server: DrainingServer) -> None:
+    server.handle_exit(signal.SIGINT, None)
+    assert server._captured_signals == []
+
+
+def test_what_uvicorn_is_told() -> None:
+    http = HttpSettings.model_validate({"port": 0, "keep_alive_seconds": 61})
+    config = serve._config(http, lambda: None)
+    assert (config.loop, config.http, config.lifespan) == ("uvloop", "httptools", "on")
+    assert (config.access_log, config.server_header, config.proxy_headers) == (False,) * 3
+    assert (config.timeout_keep_alive, config.workers) == (61, 1)
+
+
+@pytest.mark.parametrize("url", ["sqlite+aiosqlite:///x.db", "postgresql+asyncpg://h/d"])
+def test_more_than_one_worker_is_refused(
+    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UPLOADGATE_ENVIRONMENT", "development")
+    monkeypatch.setenv("UPLOADGATE_DATABASE__URL", url)
+    assert serve.run(2) == REFUSED
+    assert ("SQLite" in capsys.readouterr().err) is url.startswith("sqlite")
+
+
+def test_refused_settings_are_named_without_their_values(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UPLOADGATE_AUTH__SIGNING_KEY", "short-and-secret")
+    monkeypatch.setenv("UPLOADGATE_PUBLIC_URL", "http://unsafe.example")
+    with pytest.raises(typer.Exit) as ended:
+        serve.run(1)
+    assert ended.value.exit_code == REFUSED
+    told = capsys.readouterr().err
+    assert "auth.signing_key is shorter than 32 characters" in told
+    assert "public_url is not https" in told
+    assert "short-and-secret" not in told
+    assert "Traceback" not in told
+
+
+def test_a_setting_of_the_wrong_kind_is_named_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UPLOADGATE_HTTP__PORT", "eighty-eighty")
+    with pytest.raises(typer.Exit) as ended:
+        serve.run(1)
+    assert ended.value.exit_code == REFUSED
+    told = capsys.readouterr().err
+    assert "UPLOADGATE_HTTP__PORT" in told
+    assert "eighty-eighty" not in told

@@ -1,0 +1,108 @@
+from datetime import timedelta
+
+import pytest
+
+from errors import StoreUnavailableError, UploadNotFoundError, UploadStateError
+from service.uploads.model import UploadStatus as S
+from service.uploads.policy import Policy, Profile
+from service.uploads.uploads import Timing, Uploads
+from tests.fakes.clock import START, Clock
+from tests.fakes.owners import OneOwner
+from tests.fakes.records import BUCKET, MemoryRecords, upload
+from tests.fakes.store import MemoryStore, stored
+
+KEY = upload().key
+
+
+class House:
+    def __init__(self, status: S) -> None:
+        etag = None if status in (S.PENDING, S.UPLOADING) else "one"
+        self.records = MemoryRecords(upload(status=status, etag=etag, next_look_at=None))
+        self.store = MemoryStore()
+        self.uploads = Uploads(
+            records=self.records,
+            store=self.store,
+            folders=OneOwner(),
+            policy=Policy([Profile()]),
+            bucket=BUCKET,
+            timing=Timing(timedelta(days=7), timedelta(seconds=30)),
+            clock=Clock(),
+        )
+
+    async def delete(self, user_id: str = "usr_ada") -> S:
+        return (await self.uploads.delete(user_id, "upl_1")).status
+
+    @property
+    def status(self) -> S:
+        return self.records.rows["upl_1"].status
+
+
+@pytest.mark.parametrize("status", [S.PENDING, S.UPLOADING])
+async def test_an_upload_in_flight_is_aborted_and_its_place_watched(status: S) -> None:
+    house = House(status)
+    assert await house.delete() is S.ABORTED
+    assert house.store.deletions == []
+    assert house.records.rows["upl_1"].next_look_at == START + timedelta(seconds=30)
+
+
+@pytest.mark.parametrize("status", [S.QUARANTINED, S.COMPLETED, S.REPLACED])
+async def test_what_has_arrived_is_deleted_at_the_store_and_in_the_record(status: S) -> None:
+    house = House(status)
+    house.store.put(KEY, stored())
+    assert await house.delete() is S.DELETED
+    assert house.store.deletions == [(KEY, "one")]
+    assert not house.store.holds(KEY)
+
+
+async def test_an_object_that_is_gone_already_is_no_obstacle() -> None:
+    assert await House(S.COMPLETED).delete() is S.DELETED
+
+
+async def test_what_is_being_verified_must_wait() -> None:
+    house = House(S.RECEIVED)
+    with pytest.raises(UploadStateError):
+        await house.delete()
+    assert house.store.deletions == []
+
+
+@pytest.mark.parametrize("status", [S.REJECTED, S.ABORTED, S.EXPIRED, S.DELETED])
+async def test_what_has_ended_stays_as_it_is(status: S) -> None:
+    house = House(status)
+    assert await house.delete() is status
+    assert (house.records.moves, house.store.deletions) == ([], [])
+
+
+@pytest.mark.parametrize("status", S)
+async def test_another_users_upload_does_not_exist(status: S) -> None:
+    house = House(status)
+    with pytest.raises(UploadNotFoundError):
+        await house.delete("usr_eve")
+    assert (house.status, house.store.deletions) == (status, [])
+
+
+async def test_the_record_stays_when_the_store_fails_and_asking_again_mends_it() -> None:
+    house = House(S.COMPLETED)
+    house.store.put(KEY, stored())
+    house.store.delete_failures.append(StoreUnavailableError())
+    with pytest.raises(StoreUnavailableError):
+        await house.delete()
+    assert house.status is S.COMPLETED
+    assert await house.delete() is S.DELETED
+
+
+async def test_an_object_written_again_meanwhile_is_left_alone() -> None:
+    house = House(S.COMPLETED)
+    house.store.put(KEY, stored(etag="two"))
+    with pytest.raises(UploadStateError):
+        await house.delete()
+    assert house.status is S.COMPLETED
+    assert house.store.holds(KEY)
+
+
+@pytest.mark.parametrize("status", [S.PENDING, S.COMPLETED])
+async def test_a_record_that_moved_on_meanwhile_is_said(status: S) -> None:
+    house = House(status)
+    house.records.lost_races = 1
+    with pytest.raises(UploadStateError):
+        await house.delete()
+    assert house.status is status

@@ -1,0 +1,43 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.grants.folders import (
+    identity_folder,
+    identity_of,
+    is_identity_id,
+    is_safe_id,
+    user_folder,
+)
+from tests.fakes.records import IDENTITY
+
+FORGED = ["", "../x", "*", "us-east-1:*", "us-east-1:?", "a/b:c", "us-east-1:ABC", ":", "é:0"]
+
+
+@pytest.mark.parametrize("text", [*FORGED, f"{IDENTITY}\n", f" {IDENTITY}", "a:" + "0" * 54])
+def test_what_is_no_identity_becomes_no_folder(text: str) -> None:
+    assert not is_identity_id(text)
+    with pytest.raises(ValueError, match="identity"):
+        identity_folder(text)
+
+
+@pytest.mark.parametrize("text", ["", "../x", "*", "a?", "a/b", "é", "a b", "a\n", "a" * 65])
+def test_what_the_server_did_not_make_becomes_no_folder(text: str) -> None:
+    assert not is_safe_id(text)
+    with pytest.raises(ValueError, match="id"):
+        user_folder(text)
+
+
+def test_folders_end_in_a_slash() -> None:
+    assert identity_folder(IDENTITY) == f"{IDENTITY}/"
+    assert user_folder("usr_1") == "users/usr_1/"
+
+
+@given(st.text(min_size=1, max_size=50))
+def test_a_key_leads_back_to_its_identity(path: str) -> None:
+    assert identity_of(f"{IDENTITY}/{path}") == (IDENTITY, path)
+
+
+@pytest.mark.parametrize("key", ["a.txt", "users/usr_1/a", f"{IDENTITY}/", IDENTITY, f"/{IDENTITY}/a"])
+def test_a_key_outside_of_all_folders_is_nobodys(key: str) -> None:
+    assert identity_of(key) is None

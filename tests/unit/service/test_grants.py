@@ -1,0 +1,140 @@
+from datetime import timedelta
+
+import pytest
+
+from errors import (
+    CognitoNotConfiguredError,
+    CognitoThrottledError,
+    CognitoUnavailableError,
+    IdentityConflictError,
+    PolicyError,
+    TransportUnavailableError,
+)
+from service.grants.grants import Grants
+from service.grants.model import Mode, OpenIdToken, Place
+from service.uploads.policy import Policy, Profile
+from tests.fakes.clock import START, Clock
+from tests.fakes.pool import POOL, TOKEN, MemoryHistory, MemoryPool
+
+ADA, EVE = "usr_ada", "usr_eve"
+PLACE = Place(region="eu-west-1", bucket="uploads", cognito_endpoint=None, s3_endpoint="http://s3")
+
+
+class House:
+    def __init__(self, *, configured: bool = True, policy: Policy | None = None) -> None:
+        self.clock = Clock()
+        self.pool = MemoryPool()
+        self.history = MemoryHistory()
+        self.grants = Grants(
+            pool=self.pool if configured else None,
+            history=self.history,
+            policy=policy or Policy([Profile()]),
+            place=PLACE,
+            token_seconds=900,
+            clock=self.clock,
+        )
+
+
+@pytest.mark.parametrize("mode", ["auto", "cognito"])
+async def test_a_grant_says_all_a_client_needs(mode: Mode) -> None:
+    house = House()
+    grant = await house.grants.grant(ADA, mode)
+    identity = house.pool.identities[ADA]
+    assert grant.open_id == OpenIdToken(identity, TOKEN)
+    assert (grant.identity_pool_id, grant.key_prefix) == (POOL, f"{identity}/")
+    assert (grant.mode, grant.place) == ("cognito", PLACE)
+    assert grant.expires_at == START + timedelta(seconds=900)
+    assert grant.refresh_after == START + timedelta(seconds=600)
+    assert grant.server_time == START
+
+
+async def test_one_user_keeps_one_folder_and_two_have_two() -> None:
+    house = House()
+    first, again = [await house.grants.grant(ADA, "auto") for _ in range(2)]
+    other = await house.grants.grant(EVE, "auto")
+    assert first.key_prefix == again.key_prefix != other.key_prefix
+
+
+async def test_an_exchange_gives_credentials_for_the_same_folder() -> None:
+    house = House()
+    exchanged = await house.grants.exchange(ADA)
+    assert exchanged.credentials.access_key_id == "ASIA"
+    assert exchanged.key_prefix == (await house.grants.grant(ADA, "auto")).key_prefix
+    assert exchanged.place is PLACE
+
+
+async def test_presigned_is_refused_until_it_is_built() -> None:
+    house = House()
+    with pytest.raises(TransportUnavailableError):
+        await house.grants.grant(ADA, "presigned")
+    assert house.pool.calls == 0
+
+
+@pytest.mark.parametrize(
+    "policy", [Policy([Profile()], "never"), Policy([Profile(max_size=1)], "when_unlimited")]
+)
+async def test_policy_comes_before_any_call_of_cognito(policy: Policy) -> None:
+    house = House(policy=policy)
+    for call in (house.grants.grant(ADA, "auto"), house.grants.exchange(ADA)):
+        with pytest.raises(PolicyError):
+            await call
+    assert (house.pool.calls, house.history.owners) == (0, {})
+
+
+async def test_without_a_pool_there_are_no_grants() -> None:
+    house = House(configured=False)
+    for call in (house.grants.grant(ADA, "auto"), house.grants.exchange(ADA)):
+        with pytest.raises(CognitoNotConfiguredError):
+            await call
+    with pytest.raises(CognitoNotConfiguredError):
+        await house.grants.check()
+    assert await house.grants.folder_of(ADA) == "users/usr_ada/"
+    assert await house.grants.owner_of(f"{POOL}/a") is None
+
+
+async def test_an_identity_of_another_user_is_never_handed_out() -> None:
+    house = House()
+    await house.grants.grant(ADA, "auto")
+    house.pool.identities[EVE] = house.pool.identities[ADA]
+    for call in (house.grants.grant(EVE, "auto"), house.grants.exchange(EVE)):
+        with pytest.raises(IdentityConflictError):
+            await call
+
+
+async def test_the_check_tells_of_the_last_trouble_for_a_minute() -> None:
+    house = House()
+    await house.grants.check()
+    house.pool.failures.append(CognitoThrottledError())
+    with pytest.raises(CognitoThrottledError):
+        await house.grants.grant(ADA, "auto")
+    house.clock.advance(59)
+    with pytest.raises(CognitoThrottledError):
+        await house.grants.check()
+    house.clock.advance(1)
+    await house.grants.check()
+
+
+async def test_the_check_is_content_again_after_a_success() -> None:
+    house = House()
+    house.pool.failures.append(CognitoUnavailableError())
+    with pytest.raises(CognitoUnavailableError):
+        await house.grants.exchange(ADA)
+    await house.grants.grant(ADA, "auto")
+    await house.grants.check()
+
+
+async def test_one_users_conflict_is_no_trouble_of_cognitos() -> None:
+    house = House()
+    house.pool.failures.append(IdentityConflictError())
+    with pytest.raises(IdentityConflictError):
+        await house.grants.grant(ADA, "auto")
+    await house.grants.check()
+
+
+async def test_secrets_hide_from_repr() -> None:
+    house = House()
+    grant, exchanged = await house.grants.grant(ADA, "auto"), await house.grants.exchange(ADA)
+    shown = f"{grant!r} {exchanged!r} {grant} {exchanged}"
+    for secret in (TOKEN, "secret-key", "session-token"):
+        assert secret not in shown
+    assert "ASIA" in shown

@@ -9,6 +9,7 @@ from types import FrameType
 import typer
 import uvicorn
 
+import logs
 from cli.configuration import REFUSED, load_or_exit
 from settings import HttpSettings, Settings, sqlite_path
 
@@ -87,6 +88,7 @@ def _refusal(settings: Settings, workers: int) -> str | None:
 def _server(settings: Settings) -> DrainingServer:
     from main import create_app  # noqa: PLC0415 - after the settings have been accepted
 
+    logs.configure(settings.log_level, settings.log_format)
     app = create_app(settings)
     config = _config(settings.http, app)
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Request
 from fastapi.security import OAuth2PasswordRequestForm
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -11,14 +11,11 @@ import errors
 from auth.accounts import TokenPair
 from routers import problems
 from routers.caller import CurrentCaller
+from routers.json_body import JSON_ONLY
+from routers.no_store import NO_STORE
 from routers.services import Wired
 
-
-def _no_store(response: Response) -> None:
-    response.headers["Cache-Control"] = "no-store"
-
-
-router = APIRouter(prefix="/v1/auth", tags=["auth"], dependencies=[Depends(_no_store)])
+router = APIRouter(prefix="/v1/auth", tags=["auth"], dependencies=[NO_STORE])
 
 
 class LoginRequest(BaseModel):
@@ -65,17 +62,26 @@ class CallerResponse(BaseModel):
     )
 
 
-_MALFORMED = (errors.InvalidRequestError, errors.MalformedJsonError)
-_LOGIN_FAILS = problems.responses(
-    *_MALFORMED,
-    errors.InvalidCredentialsError,
-    errors.TooManyAttemptsError,
+_MALFORMED = (
+    errors.InvalidRequestError,
+    errors.MalformedJsonError,
+    errors.UnsupportedMediaTypeError,
+    errors.BodyTooLargeError,
     errors.OverloadedError,
     errors.UnavailableError,
 )
+_LOGIN_FAILS = problems.responses(
+    *_MALFORMED, errors.InvalidCredentialsError, errors.TooManyAttemptsError
+)
 
 
-@router.post("/login", operation_id="login", summary="Log in", responses=_LOGIN_FAILS)
+@router.post(
+    "/login",
+    operation_id="login",
+    summary="Log in",
+    responses=_LOGIN_FAILS,
+    dependencies=[JSON_ONLY],
+)
 async def login(body: LoginRequest, request: Request, services: Wired) -> TokenResponse:
     pair = await services.accounts.login(
         body.username, body.password.get_secret_value(), _address(request)
@@ -100,9 +106,8 @@ async def login_form(
     "/refresh",
     operation_id="refresh",
     summary="Trade a refresh token for a new pair",
-    responses=problems.responses(
-        *_MALFORMED, errors.InvalidRefreshTokenError, errors.UnavailableError
-    ),
+    responses=problems.responses(*_MALFORMED, errors.InvalidRefreshTokenError),
+    dependencies=[JSON_ONLY],
 )
 async def refresh(body: RefreshTokenRequest, services: Wired) -> TokenResponse:
     return _answer(await services.accounts.refresh(body.refresh_token.get_secret_value()))
@@ -114,7 +119,8 @@ async def refresh(body: RefreshTokenRequest, services: Wired) -> TokenResponse:
     summary="End a login",
     description="Revokes the refresh token with all its successors; an unknown one is fine.",
     status_code=204,
-    responses=problems.responses(*_MALFORMED, errors.UnavailableError),
+    responses=problems.responses(*_MALFORMED),
+    dependencies=[JSON_ONLY],
 )
 async def logout(body: RefreshTokenRequest, services: Wired) -> None:
     await services.accounts.logout(body.refresh_token.get_secret_value())

@@ -6,11 +6,10 @@ from errors import UnsupportedMediaTypeError
 
 
 def _json_only(request: Request) -> None:
-    sent = request.headers.get("content-type", "")
-    kind = sent.partition(";")[0].strip().lower()
-    empty = request.headers.get("content-length", "0") == "0" and not sent
-    if empty and "transfer-encoding" not in request.headers:
-        return  # the body's own absence is judged by the route
+    headers = request.headers
+    if "transfer-encoding" not in headers and headers.get("content-length", "0") == "0":
+        return  # no body, whatever type a client names; the route judges its absence
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise UnsupportedMediaTypeError("Send the body as application/json")
 

@@ -57,7 +57,7 @@ print(*(value if isinstance(value, list) else [value or ""]), sep="\n")' "$1"
 
 look_inside() {
   local root=$1 found
-  found=$(find "$root" -xdev \( -name gcc -o -name cc -o -name 'cc1*' -o -name 'gcc-[0-9]*' \
+  found=$(find "$root" -xdev \( -regex '.*/bin/\(.*-\)?\(cc\|gcc\|c\+\+\|g\+\+\|clang\)\(-[0-9]+\)?' \
     -o -iname 'weed*' -o -iname 'seaweed*_bin*' -o -name localcloud -o -path '*/.cache/pip' \
     -o -path '*/app/venv/bin/pip*' -o -name pip.conf -o -path '*/run/secrets/*' \))
   [ -z "$found" ] || fail "this must not be in the image: ${found//$root/}"

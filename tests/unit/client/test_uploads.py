@@ -1,7 +1,7 @@
 import threading
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest

@@ -41,11 +41,16 @@ def test_decoding_a_key_once_more_changes_nothing(name: str) -> None:
     assert unquote_plus(unquote_plus(key)) == key
 
 
-@given(st.text(max_size=300), st.from_regex(r"[a-z0-9]{1,8}", fullmatch=True))
+stems = st.text(st.characters(exclude_characters="/\\"), max_size=300).filter(
+    lambda stem: stem.strip(".- ")
+)
+
+
+@given(stems, st.from_regex(r"[a-z0-9]{1,8}", fullmatch=True))
 @example("報告", "pdf")
 @example("🎉", "png")
 def test_the_extension_is_kept(stem: str, extension: str) -> None:
-    assert safe_name(f"{stem or 'x'}.{extension}").endswith(f".{extension}")
+    assert safe_name(f"{stem}.{extension}").endswith(f".{extension}")
 
 
 @given(names)
@@ -66,7 +71,7 @@ def test_a_safe_name_stays_as_it_is(name: str) -> None:
         ("/", "file"),
         (" ", "file"),
         ("漢字", "file"),
-        (".bashrc", "bashrc"),
+        ("報告.pdf", "file.pdf"),
         ("a+b c%20d.txt", "a-b-c-20d.txt"),
         ("ﬁle①.txt", "file1.txt"),
         ("x" * 300 + ".tar.gz", "x" * (MAX_NAME - 3) + ".gz"),

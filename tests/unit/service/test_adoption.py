@@ -1,0 +1,120 @@
+"""Objects that arrive in a known user's folder without a record."""
+
+import pytest
+
+from errors import StoreUnavailableError
+from service.completion.adoption import AdoptionRules
+from service.completion.settlement import Outcome
+from service.uploads.model import Origin, Upload
+from service.uploads.model import UploadStatus as S
+from tests.fakes.clock import START
+from tests.fakes.completion import World
+from tests.fakes.records import BUCKET, IDENTITY, upload
+from tests.fakes.store import stored
+
+KEY = f"{IDENTITY}/holiday/ä b.txt"
+
+
+def only(world: World) -> Upload:
+    (row,) = world.records.rows.values()
+    return row
+
+
+async def test_an_object_in_a_known_folder_gets_a_completed_record() -> None:
+    world = World()
+    world.store.put(KEY, stored(version_id="v"))
+    assert await world.settlement.settle(BUCKET, KEY) is Outcome.COMPLETED
+    row = only(world)
+    assert (row.user_id, row.origin, row.status) == ("usr_ada", Origin.ADOPTED, S.COMPLETED)
+    assert (row.filename, row.key, row.content_type) == ("ä b.txt", KEY, "text/plain")
+    assert (row.size, row.etag, row.version_id, row.generation) == (5, "one", "v", 0)
+    assert (row.declared_size, row.next_look_at, row.completed_at) == (None, None, START)
+
+
+@pytest.mark.parametrize("key", ["a.txt", "us-east-1:ffff/a.txt", "users/usr_ada/a.txt"])
+async def test_an_object_of_nobodys_is_left_alone(key: str) -> None:
+    world = World()
+    world.store.put(key, stored())
+    assert await world.settlement.settle(BUCKET, key) is Outcome.UNOWNED
+    assert (world.records.rows, world.store.deletions) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("rules", "path", "taken"),
+    [
+        (AdoptionRules(enabled=False), "a", False),
+        (AdoptionRules(skips=["thumbnails/*"]), "thumbnails/a.png", False),
+        (AdoptionRules(skips=["thumbnails/*"]), "thumbnails/2030/a.png", False),
+        (AdoptionRules(skips=["thumbnails/*"]), "mine/thumbnails/a.png", True),
+        (AdoptionRules(skips=["thumbnails/*"]), "Thumbnails/a.png", True),
+        (AdoptionRules(skips=["x", "*.tmp"]), "a.tmp", False),
+        (AdoptionRules(skips=[]), "a.tmp", True),
+    ],
+)
+async def test_what_the_rules_take(rules: AdoptionRules, path: str, taken: bool) -> None:
+    world = World(rules=rules)
+    world.store.put(f"{IDENTITY}/{path}", stored())
+    outcome = await world.settlement.settle(BUCKET, f"{IDENTITY}/{path}")
+    assert outcome is (Outcome.COMPLETED if taken else Outcome.UNOWNED)
+    assert bool(world.records.rows) is taken
+    assert world.store.holds(f"{IDENTITY}/{path}")
+
+
+async def test_what_is_over_the_limit_is_rejected_on_arrival() -> None:
+    world = World(max_size=4)
+    world.store.put(KEY, stored())
+    assert await world.settlement.settle(BUCKET, KEY) is Outcome.REJECTED
+    assert only(world).status is S.REJECTED
+    assert not world.store.holds(KEY)
+
+
+async def test_a_rejected_object_that_stays_is_not_adopted_again() -> None:
+    world = World(max_size=4)
+    world.store.put(KEY, stored())
+    world.store.delete_failures.append(StoreUnavailableError())
+    with pytest.raises(StoreUnavailableError):
+        await world.settlement.settle(BUCKET, KEY)
+    assert await world.settlement.settle(BUCKET, KEY) is Outcome.STRAY_DELETED
+    assert only(world).generation == 0
+
+
+@pytest.mark.parametrize("status", [S.DELETED, S.REJECTED])
+async def test_a_name_may_come_back_in_a_new_generation(status: S) -> None:
+    world = World()
+    gone = upload(key=KEY, origin=Origin.ADOPTED, status=status, etag="old", generation=3)
+    world.records.rows[gone.id] = gone
+    world.store.put(KEY, stored(etag="new"))
+    assert await world.settlement.settle(BUCKET, KEY) is Outcome.COMPLETED
+    newest = await world.records.by_key(BUCKET, KEY)
+    assert newest is not None
+    assert (newest.status, newest.generation, newest.id == gone.id) == (S.COMPLETED, 4, False)
+    assert world.records.rows[gone.id] == gone
+    assert world.store.holds(KEY)
+
+
+async def test_a_deleted_name_may_come_back_with_the_same_bytes() -> None:
+    world = World()
+    gone = upload(key=KEY, origin=Origin.ADOPTED, status=S.DELETED, etag="one")
+    world.records.rows[gone.id] = gone
+    world.store.put(KEY, stored())
+    assert await world.settlement.settle(BUCKET, KEY) is Outcome.COMPLETED
+
+
+async def test_a_key_of_ours_never_comes_back() -> None:
+    world = World()
+    world.records.rows["upl_1"] = upload(status=S.DELETED, etag="one")
+    key = world.records.rows["upl_1"].key
+    world.store.put(key, stored(etag="late"))
+    assert await world.settlement.settle(BUCKET, key) is Outcome.STRAY_DELETED
+
+
+async def test_an_adoption_that_was_cut_off_is_overdue_at_once() -> None:
+    world = World()
+    world.store.put(KEY, stored())
+    world.records.lost_races = 1_000
+    with pytest.raises(Exception, match="kept changing"):
+        await world.settlement.settle(BUCKET, KEY)
+    assert only(world).status is S.RECEIVED
+    world.records.lost_races = 0
+    assert await world.sweep().step() == 1
+    assert only(world).status is S.COMPLETED

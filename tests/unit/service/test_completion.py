@@ -1,0 +1,126 @@
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from structlog.testing import capture_logs
+
+from errors import OverloadedError, UnavailableError
+from service.completion import completion as module
+from service.completion.completion import Completion
+from tests.fakes.completion import World
+from tests.fakes.inbox import MemoryInbox, event
+
+
+class Steps:
+    """A part that does what it is told at each step, then nothing more."""
+
+    def __init__(self, *script: int | Exception) -> None:
+        self._script = list(script)
+        self.taken = 0
+        self.idle = asyncio.Event()
+
+    async def step(self) -> int:
+        self.taken += 1
+        if not self._script:
+            self.idle.set()
+            return 0
+        told = self._script.pop(0)
+        if isinstance(told, Exception):
+            raise told
+        return told
+
+
+@asynccontextmanager
+async def running(completion: Completion) -> AsyncIterator[None]:
+    task = asyncio.create_task(completion.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PAUSE_AFTER_FAILURE", 0.0)
+
+
+async def soon(condition: Callable[[], Awaitable[bool] | bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+async def test_an_accepted_event_is_kept_and_wakes_the_processor() -> None:
+    world, processor = World(), Steps()
+    completion = world.completion(processor, Steps())
+    async with running(completion):
+        await soon(processor.idle.is_set)
+        before = processor.taken
+        assert await completion.accept([event("a"), event("b")]) == 2
+        await soon(lambda: processor.taken > before)
+    assert [row.event.key for row in world.inbox.rows] == ["a", "b"]
+
+
+async def test_a_repeated_event_is_accepted_but_not_new() -> None:
+    completion = World().completion()
+    assert await completion.accept([event("a"), event("a")]) == 1
+    assert await completion.accept([event("a")]) == 0
+
+
+async def test_events_of_other_buckets_are_none_of_ours() -> None:
+    world = World()
+    assert await world.completion().accept([event("a", bucket="other")]) == 0
+    assert await world.completion().accept([]) == 0
+    assert world.inbox.rows == []
+    assert await world.completion().accept([event("a", bucket="other"), event("b")]) == 1
+    assert [row.event.key for row in world.inbox.rows] == ["b"]
+
+
+async def test_a_full_inbox_keeps_nothing_of_a_message() -> None:
+    world = World()
+    world.inbox = MemoryInbox(limit=2)
+    completion = world.completion()
+    with pytest.raises(OverloadedError) as caught:
+        await completion.accept([event("a"), event("b"), event("c")])
+    assert caught.value.retry_after == 30
+    assert world.inbox.rows == []
+    assert await completion.accept([event("a"), event("b")]) == 2
+
+
+async def test_as_long_as_there_is_work_nobody_pauses() -> None:
+    processor = Steps(1, 1, 1)
+    async with running(World().completion(processor, Steps())):
+        await soon(processor.idle.is_set)
+    assert processor.taken == 4
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize(
+    ("failure", "cause"),
+    [
+        (UnavailableError(), "unavailable"),
+        (ExceptionGroup("batch", [UnavailableError(), UnavailableError()]), "unavailable"),
+        (RuntimeError("ours"), "internal_error"),
+    ],
+)
+async def test_a_failure_is_told_and_ends_nothing(failure: Exception, cause: str) -> None:
+    processor, sweep = Steps(failure, 1), Steps(failure, 1)
+    with capture_logs() as lines:
+        async with running(World().completion(processor, sweep)):
+            await soon(lambda: processor.idle.is_set() and sweep.idle.is_set())
+    paused = [line for line in lines if line["event"] == "completion.paused"]
+    assert sorted((line["part"], *line["causes"]) for line in paused) == [
+        ("processor", cause),
+        ("sweep", cause),
+    ]
+
+
+@pytest.mark.parametrize("failure", [UnavailableError(), ExceptionGroup("", [UnavailableError()])])
+async def test_it_can_be_stopped_while_it_pauses(failure: Exception) -> None:
+    processor = Steps(failure)
+    async with running(World().completion(processor, Steps())):
+        await soon(lambda: processor.taken == 1)
+        await asyncio.sleep(0)

@@ -1,0 +1,137 @@
+import asyncio
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from errors import StoreUnavailableError, UnavailableError
+from service.completion.processor import retry_delay
+from service.completion.settlement import Outcome
+from tests.fakes.clock import START
+from tests.fakes.completion import LEASE, World
+from tests.fakes.inbox import event
+
+
+class Scripted:
+    """A settlement that does, for each key, what it is told."""
+
+    def __init__(self, script: dict[str, Exception | asyncio.Event]) -> None:
+        self._script = script
+        self.settled: list[str] = []
+        self.at_once = self.most_at_once = 0
+
+    async def settle(self, bucket: str, key: str) -> Outcome:
+        told = self._script.get(key)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            if isinstance(told, Exception):
+                raise told
+            if told is not None:
+                await told.wait()
+            await asyncio.sleep(0)
+        finally:
+            self.at_once -= 1
+        self.settled.append(key)
+        return Outcome.COMPLETED
+
+
+async def given_events(*keys: str) -> World:
+    world = World()
+    await world.inbox.put([event(key) for key in keys], START)
+    return world
+
+
+async def test_what_is_settled_is_done_and_says_what_came_of_it() -> None:
+    world = await given_events("a", "b")
+    assert await world.processor(Scripted({})).step() == 2
+    assert [(row.outcome, row.done_at) for row in world.inbox.rows] == [("completed", START)] * 2
+    assert await world.processor(Scripted({})).step() == 0
+
+
+async def test_a_batch_is_bounded_and_so_is_what_happens_at_once() -> None:
+    world = await given_events(*"abcdefgh")
+    settlement = Scripted({})
+    assert await world.processor(settlement, batch=5, concurrency=2).step() == 5
+    assert (len(settlement.settled), settlement.most_at_once) == (5, 2)
+
+
+async def test_what_fails_is_retried_later_and_later_and_then_given_up() -> None:
+    world = await given_events("a")
+    processor = world.processor(Scripted({"a": StoreUnavailableError()}), max_attempts=3)
+    for attempt, longest in [(1, 1), (2, 2)]:
+        assert await processor.step() == 1
+        (row,) = world.inbox.rows
+        assert (row.attempts, row.leased_by, row.done_at) == (attempt, None, None)
+        wait = row.due_at - world.clock()
+        assert timedelta(seconds=longest / 2) <= wait <= timedelta(seconds=longest)
+        assert await processor.step() == 0
+        world.clock.advance(longest)
+    assert await processor.step() == 1
+    (row,) = world.inbox.rows
+    assert (row.failed, row.outcome, row.done_at) == (True, "store_unavailable", world.clock())
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("ours"), StoreUnavailableError()])
+async def test_one_failure_does_not_stop_the_others(failure: Exception) -> None:
+    world = await given_events("a", "bad", "b")
+    settlement = Scripted({"bad": failure})
+    assert await world.processor(settlement).step() == 3
+    assert settlement.settled == ["a", "b"]
+    assert [row.outcome for row in world.inbox.rows] == ["completed", None, "completed"]
+    assert world.inbox.rows[1].due_at > START
+
+
+async def test_a_fault_of_ours_is_given_up_under_its_name() -> None:
+    world = await given_events("bad")
+    await world.processor(Scripted({"bad": RuntimeError("secret")}), max_attempts=1).step()
+    assert world.inbox.rows[0].outcome == "RuntimeError"
+
+
+async def test_a_settlement_that_hangs_ends_with_its_lease() -> None:
+    world = await given_events("hangs", "b")
+    settlement = Scripted({"hangs": asyncio.Event()})
+    processor = world.processor(settlement, lease=timedelta(milliseconds=20))
+    assert await processor.step() == 2
+    assert settlement.settled == ["b"]
+    assert (world.inbox.rows[0].leased_by, world.inbox.rows[0].done_at) == (None, None)
+
+
+async def test_an_event_is_claimed_for_the_lease() -> None:
+    world = await given_events("a")
+    hanging = asyncio.Event()
+    step = asyncio.create_task(world.processor(Scripted({"a": hanging})).step())
+    await asyncio.sleep(0)
+    assert world.inbox.rows[0].due_at == START + LEASE
+    assert await world.processor(Scripted({})).step() == 0
+    hanging.set()
+    await step
+
+
+async def test_an_inbox_that_is_away_is_said_to_who_runs_the_processor() -> None:
+    world = await given_events("a")
+
+    async def away(*_: object, **__: object) -> None:
+        raise UnavailableError
+
+    world.inbox.settle = away  # type: ignore[method-assign]
+    with pytest.raises(ExceptionGroup) as caught:
+        await world.processor(Scripted({})).step()
+    assert caught.group_contains(UnavailableError)
+    assert world.inbox.rows[0].due_at == START + LEASE
+
+
+@given(st.integers(1, 5_000), st.floats(0, 1))
+def test_a_retry_waits_at_least_half_a_second_and_at_most_five_minutes(
+    attempts: int, jitter: float
+) -> None:
+    delay = retry_delay(attempts, jitter)
+    assert timedelta(seconds=0.5) <= delay <= timedelta(seconds=300)
+    assert delay <= retry_delay(attempts, 0)
+    assert retry_delay(attempts, jitter) <= retry_delay(attempts + 1, jitter)
+
+
+def test_the_first_retries_double() -> None:
+    seconds = [retry_delay(attempt, 0).total_seconds() for attempt in range(1, 11)]
+    assert seconds == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]

@@ -1,0 +1,105 @@
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+
+from errors import CognitoRefusedError, StoreRefusedError, StoreUnavailableError, UnavailableError
+from service.readiness import Check, Degraded, Readiness
+
+
+class Dependency:
+    def __init__(self, failure: Exception | None = None) -> None:
+        self.failure = failure
+        self.looks = 0
+
+    async def check(self) -> None:
+        self.looks += 1
+        if self.failure is not None:
+            raise self.failure
+
+
+def readiness(
+    checks: Mapping[str, Check], *required: str, believe: float = 0, wait: float = 5
+) -> Readiness:
+    return Readiness(
+        checks=checks, required=frozenset(required), believe_seconds=believe, check_seconds=wait
+    )
+
+
+async def test_a_replica_starts_is_ready_and_drains() -> None:
+    made = readiness({})
+    assert ((await made.report()).status, (await made.report()).ready) == ("starting", False)
+    made.started()
+    assert ((await made.report()).status, (await made.report()).ready) == ("ready", True)
+    made.drain()
+    assert ((await made.report()).status, (await made.report()).ready) == ("draining", False)
+    made.started()
+    assert (await made.report()).status == "draining"
+
+
+async def test_nothing_is_asked_before_the_start() -> None:
+    dependency = Dependency()
+    await readiness({"database": dependency.check}).report()
+    assert dependency.looks == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "failure", "required", "status"),
+    [
+        ("database", UnavailableError(), True, "unavailable"),
+        ("store", StoreUnavailableError(), False, "ready"),
+        ("store", StoreUnavailableError(), True, "unavailable"),
+        # A store that refuses the service's own rights serves nobody, required or not.
+        ("store", StoreRefusedError(), False, "misconfigured"),
+        ("cognito", CognitoRefusedError(), False, "ready"),
+        ("cognito", CognitoRefusedError(), True, "misconfigured"),
+    ],
+)
+async def test_what_is_down_is_named_and_makes_unready_where_it_is_required(
+    name: str, failure: UnavailableError, required: bool, status: str
+) -> None:
+    checks = {"other": Dependency().check, name: Dependency(failure).check}
+    made = readiness(checks, *[name] * required)
+    made.started()
+    report = await made.report()
+    assert report.status == status
+    assert report.ready is (status == "ready")
+    assert report.degraded == (Degraded(name, failure.code, required),)
+
+
+async def test_a_dependency_that_comes_back_is_believed_at_the_next_look() -> None:
+    dependency = Dependency(UnavailableError())
+    made = readiness({"database": dependency.check}, "database")
+    made.started()
+    assert not (await made.report()).ready
+    dependency.failure = None
+    assert (await made.report()).ready
+
+
+async def test_many_who_ask_cause_one_look() -> None:
+    dependency = Dependency()
+    made = readiness({"database": dependency.check}, "database", believe=60)
+    made.started()
+    reports = await asyncio.gather(*(made.report() for _ in range(50)))
+    assert all(report.ready for report in reports)
+    assert dependency.looks == 1
+
+
+@pytest.mark.parametrize("required", [True, False])
+async def test_a_check_that_hangs_counts_as_down(required: bool) -> None:
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    made = readiness({"cognito": hangs}, *["cognito"] * required, wait=0.02)
+    made.started()
+    report = await made.report()
+    assert report.ready is not required
+    assert report.degraded == (Degraded("cognito", "timeout", required),)
+
+
+async def test_a_check_that_breaks_is_an_answer_too() -> None:
+    made = readiness({"cognito": Dependency(RuntimeError("ours")).check})
+    made.started()
+    report = await made.report()
+    assert report.ready
+    assert [found.dependency for found in report.degraded] == ["cognito"]

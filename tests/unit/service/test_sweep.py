@@ -1,0 +1,178 @@
+"""The sweep finds what no event told of."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from errors import StoreUnavailableError
+from service.completion.adoption import AdoptionRules
+from service.completion.settlement import Outcome
+from service.completion.sweep import next_look
+from service.uploads.model import Origin, Upload
+from service.uploads.model import UploadStatus as S
+from tests.fakes.clock import START
+from tests.fakes.completion import OVERDUE, World
+from tests.fakes.records import upload
+from tests.fakes.store import stored
+
+KEY = upload().key
+
+
+def world(record: Upload) -> World:
+    made = World()
+    made.records.rows[record.id] = record
+    made.clock.advance(30)
+    return made
+
+
+def row(made: World) -> Upload:
+    return made.records.rows["upl_1"]
+
+
+async def test_an_upload_whose_event_was_lost_is_completed() -> None:
+    made = world(upload())
+    made.store.put(KEY, stored())
+    assert await made.sweep().step() == 1
+    assert (row(made).status, row(made).next_look_at) == (S.COMPLETED, None)
+    assert await made.sweep().step() == 0
+
+
+async def test_what_is_not_there_yet_is_looked_for_less_and_less_often() -> None:
+    made = world(upload())
+    for looks in range(1, 10):
+        assert await made.sweep().step() == 1
+        seen = row(made)
+        assert (seen.status, seen.looks) == (S.PENDING, looks)
+        assert seen.next_look_at == next_look(made.clock(), OVERDUE, looks)
+        assert await made.sweep().step() == 0
+        assert seen.next_look_at is not None
+        made.clock.now = seen.next_look_at
+
+
+@pytest.mark.parametrize("status", [S.PENDING, S.UPLOADING])
+async def test_what_did_not_arrive_in_time_expires_and_its_place_is_watched(status: S) -> None:
+    made = world(upload(status=status, expires_at=START))
+    await made.sweep().step()
+    assert (row(made).status, row(made).next_look_at) == (S.EXPIRED, made.clock() + OVERDUE)
+
+
+async def test_what_arrived_at_the_last_moment_is_completed_not_expired() -> None:
+    made = world(upload(expires_at=START))
+    made.store.put(KEY, stored())
+    await made.sweep().step()
+    assert row(made).status is S.COMPLETED
+
+
+async def test_a_received_upload_whose_worker_died_is_finished() -> None:
+    made = world(upload(status=S.RECEIVED, etag="one"))
+    made.store.put(KEY, stored())
+    await made.sweep().step()
+    assert row(made).status is S.COMPLETED
+
+
+async def looks_until_the_end(made: World) -> int:
+    for looks in range(50):
+        when = row(made).next_look_at
+        if when is None:
+            return looks
+        made.clock.now = max(when, made.clock.now)
+        assert await made.sweep().step() == 1
+    raise AssertionError("never ends")
+
+
+@pytest.mark.parametrize("status", [S.ABORTED, S.EXPIRED, S.REJECTED])
+async def test_the_place_of_an_ended_upload_is_looked_at_a_bounded_number_of_times(
+    status: S,
+) -> None:
+    made = world(upload(status=status))
+    assert 2 <= await looks_until_the_end(made) <= 10
+
+
+async def test_an_upload_that_waited_long_is_watched_as_well_after_its_end() -> None:
+    made = world(upload(looks=30, expires_at=START))
+    await made.sweep().step()
+    assert row(made).status is S.EXPIRED
+    assert await looks_until_the_end(made) >= 2
+
+
+async def test_late_bytes_of_an_ended_upload_are_deleted_by_the_sweep() -> None:
+    made = world(upload(status=S.ABORTED))
+    await made.sweep().step()
+    made.store.put(KEY, stored())
+    await looks_until_the_end(made)
+    assert not made.store.holds(KEY)
+
+
+async def test_a_store_that_is_away_does_not_use_up_the_looks_after_the_end() -> None:
+    made = world(upload(status=S.REJECTED, etag="one"))
+    made.store.put(KEY, stored())
+    made.store.failures += [StoreUnavailableError()] * 20
+    await looks_until_the_end(made)
+    assert not made.store.holds(KEY)
+
+
+async def test_an_upload_that_cannot_be_looked_at_waits_and_stops_no_others() -> None:
+    made = world(upload(id="upl_1"))
+    made.records.rows["upl_2"] = upload(id="upl_2", key="other")
+    made.store.put("other", stored())
+    made.store.failures.append(StoreUnavailableError())
+    assert await made.sweep().step() == 2
+    assert row(made).next_look_at == next_look(made.clock(), OVERDUE, 1)
+    assert made.records.rows["upl_2"].status is S.COMPLETED
+
+
+async def test_a_fault_of_ours_at_one_upload_stops_no_others() -> None:
+    made = world(upload(id="upl_1"))
+    made.records.rows["upl_2"] = upload(id="upl_2", key="other")
+    made.store.put("other", stored())
+    made.store.failures.append(RuntimeError("ours"))
+    assert await made.sweep().step() == 2
+    assert made.records.rows["upl_2"].status is S.COMPLETED
+    assert row(made).next_look_at == next_look(made.clock(), OVERDUE, 1)
+
+
+async def test_an_object_that_is_nobodys_now_is_not_looked_at_for_ever() -> None:
+    made = world(upload(status=S.REJECTED, origin=Origin.ADOPTED, etag="old"))
+    made.store.put(KEY, stored(etag="new"))
+    sweep = made.sweep(made.settling(AdoptionRules(enabled=False)))
+    await sweep.step()
+    assert await sweep.step() == 0
+    assert made.store.holds(KEY)
+
+
+async def test_a_pass_is_bounded_and_begins_with_the_longest_waiting() -> None:
+    made = World()
+    for number in range(5):
+        due = START - timedelta(seconds=number)
+        made.records.rows[str(number)] = upload(id=str(number), next_look_at=due)
+    assert await made.sweep(batch=2).step() == 2
+    assert {name for name, one in made.records.rows.items() if one.looks} == {"3", "4"}
+
+
+async def test_old_events_are_forgotten_when_there_is_nothing_else_to_do() -> None:
+    made = world(upload())
+    await made.sweep().step()
+    assert made.inbox.forgotten_before == []
+    await made.sweep().step()
+    assert made.inbox.forgotten_before == [made.clock() - timedelta(days=30)]
+
+
+async def test_an_outcome_of_another_worker_is_not_undone() -> None:
+    made = world(upload())
+
+    class Beaten:
+        async def settle(self, bucket: str, key: str) -> Outcome:
+            made.records.rows["upl_1"] = upload(status=S.COMPLETED, etag="one", next_look_at=None)
+            return Outcome.UNCHANGED
+
+    await made.sweep(Beaten()).step()
+    assert (row(made).status, row(made).next_look_at) == (S.COMPLETED, None)
+
+
+@given(st.integers(0, 10_000), st.floats(0.001, 86_400))
+def test_the_next_look_is_ahead_and_within_the_hour(looks: int, overdue: float) -> None:
+    wait = next_look(START, timedelta(seconds=overdue), looks) - START
+    assert timedelta(0) < wait <= timedelta(hours=1)
+    assert wait <= next_look(START, timedelta(seconds=overdue), looks + 1) - START

@@ -131,7 +131,10 @@ async def logout(body: RefreshTokenRequest, services: Wired) -> None:
     operation_id="get_me",
     summary="Who am I",
     responses=problems.responses(
-        errors.NotAuthenticatedError, errors.InvalidTokenError, errors.TokenExpiredError
+        errors.NotAuthenticatedError,
+        errors.InvalidTokenError,
+        errors.TokenExpiredError,
+        errors.OverloadedError,
     ),
 )
 async def get_me(caller: CurrentCaller) -> CallerResponse:

@@ -33,14 +33,14 @@ def documents() -> dict[str, str]:
     """Path below the root → text. Raises ValueError for a setting without description."""
     return {
         "docs/settings.md": settings_page(Settings),
-        "docs/openapi.json": openapi_document(),
+        "docs/openapi.json": json.dumps(openapi(), indent=2, sort_keys=True, ensure_ascii=False)
+        + "\n",
         "docs/problems.md": problems_page(),
     }
 
 
-def openapi_document() -> str:
-    document = create_app(_Defaults(environment="development")).openapi()
-    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+def openapi() -> dict[str, Any]:
+    return create_app(_Defaults(environment="development")).openapi()
 
 
 def problems_page() -> str:
@@ -74,11 +74,8 @@ def outdated() -> dict[str, tuple[str, str]]:
 
 
 def _summary(name: str, present: str, wanted: str) -> str:
-    lines = list(
-        difflib.unified_diff(
-            present.splitlines(), wanted.splitlines(), name, "as it should be", n=1
-        )
-    )
+    before, after = present.splitlines(), wanted.splitlines()
+    lines = list(difflib.unified_diff(before, after, name, "as it should be", n=1, lineterm=""))
     more = len(lines) - _SHOWN_LINES
     return "\n".join([*lines[:_SHOWN_LINES], *([f"… and {more} lines more"] if more > 0 else [])])
 

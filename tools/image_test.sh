@@ -37,12 +37,12 @@ make_base() {
   address=$(mirror "$suite")
   [ -n "$address" ] || fail "apt has no packages of $suite; run apt-get update"
   debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates \
-    "$suite" "$work/root" "$address" >"$work/log"
-  rm -rf "$work"/root/var/cache/apt/archives/*.deb "$work"/root/var/lib/apt/lists/*
+    "$suite" "$work/tree" "$address" >"$work/log"
+  rm -rf "$work"/tree/var/cache/apt/archives/*.deb "$work"/tree/var/lib/apt/lists/*
   container=$(buildah from scratch)
-  buildah add --quiet "$container" "$work/root" / >"$work/log"
+  buildah add --quiet "$container" "$work/tree" / >"$work/log"
   buildah commit --quiet --rm "$container" "$base" >"$work/log"
-  rm -rf --one-file-system "$work/root"
+  rm -rf --one-file-system "$work/tree"
   : >"$work/log"
 }
 
@@ -120,7 +120,6 @@ run_and_stop() {
     "$container" -- "${command[@]}" >"$work/log" 2>&1 &
   service=$!
   wait_for /livez 200 60
-  wait_for /readyz '200|503' 20
   wait_for /readyz 200 60
   buildah run --env "UPLOADGATE_HTTP__PORT=$port" "$container" -- "${health[@]:1}" ||
     fail "HEALTHCHECK fails while /livez answers 200"

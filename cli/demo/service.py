@@ -12,11 +12,12 @@ from pathlib import Path
 import httpx
 
 import cli
-from cli.demo import guardian
 from cli.demo.keepsakes import Keepsakes
+from localcloud import guardian
 
 LOOPBACK = "127.0.0.1"
 _READY_SECONDS = 60
+_GRACE_SECONDS = 10
 _STOP_SECONDS = 15
 _ROOT = Path(cli.__file__).parent.parent
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT")
@@ -113,10 +114,11 @@ class ServiceProcess:
 
 async def _spawn(env: Mapping[str, str], keepsakes: Keepsakes) -> asyncio.subprocess.Process:
     # The guardian ends the service also when this process dies without a chance to do it.
-    command = (sys.executable, "-IS", guardian.__file__, str(keepsakes.service_pid))
+    command = (sys.executable, "-IS", guardian.__file__)
     with keepsakes.service_log.open("wb") as log:
         return await asyncio.create_subprocess_exec(
             *command,
+            *(str(_GRACE_SECONDS), str(keepsakes.service_pid), ""),
             *(sys.executable, "-m", "cli.main", "serve"),
             stdin=asyncio.subprocess.PIPE,
             stdout=log,

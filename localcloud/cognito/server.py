@@ -30,7 +30,9 @@ class CognitoServer:
         """Listen; returns when connections are accepted. OSError when the port is taken."""
         if self._server is not None:
             return
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # asyncio sends without delay only where the protocol is named; otherwise each answer
+        # to a second request on a connection waits 40 ms.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((LOOPBACK, self.port))

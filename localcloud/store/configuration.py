@@ -92,6 +92,14 @@ def _pair() -> dict[str, str]:
     return {"cert": f"{TLS}/{CERTIFICATE}", "key": f"{TLS}/{KEY}"}
 
 
+def _told_of(config: LocalCloudConfig) -> list[str]:
+    """The users' folders only: the scratch entries of multiparts lie beside them, two or three
+    a part, and nobody waits for those.
+    """
+    bucket = f"/buckets/{config.bucket}"
+    return [f"{bucket}/{config.region}:", f"{bucket}/users/"]
+
+
 def _notification(config: LocalCloudConfig, secrets: Secrets) -> str:
     if config.webhook_url is None:
         return "[notification.webhook]\nenabled = false\n"
@@ -100,7 +108,7 @@ def _notification(config: LocalCloudConfig, secrets: Secrets) -> str:
         f"endpoint = {_quoted(config.webhook_url)}\n"
         f"bearer_token = {_quoted(secrets.webhook_token)}\n"
         'event_types = ["create", "update", "delete", "rename"]\n'
-        f"path_prefixes = [{_quoted(f'/buckets/{config.bucket}/')}]\n"
+        f"path_prefixes = [{', '.join(_quoted(prefix) for prefix in _told_of(config))}]\n"
     )
 
 

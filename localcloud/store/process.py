@@ -2,22 +2,27 @@
 
 import asyncio
 import contextlib
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from localcloud import guardian
 from localcloud.errors import StoreStartError
 from localcloud.ports import LOOPBACK
-from localcloud.store import guardian
 from localcloud.store.leftover import end_leftover
 
 LOG_NAME, PID_NAME = "weed.log", "weed.pid"
 _READY_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _TAIL_BYTES = 4_000
-_STOP_SECONDS = guardian.GRACE_SECONDS + 5
+# A longer grace gains nothing: after ten seconds of waiting for streams that never end by
+# themselves the store would go on to close what a kill does not harm either. What it has
+# acknowledged is with the operating system already.
+_GRACE_SECONDS = 1.0
+_STOP_SECONDS = _GRACE_SECONDS + 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +80,6 @@ class StoreProcess:
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
-        await asyncio.to_thread(_remove, self._launch.sockets)
 
     async def _until_ready(self) -> None:
         ready = asyncio.create_task(_s3_answers(self._launch.s3_port))
@@ -109,7 +113,9 @@ async def _spawn(launch: StoreLaunch) -> asyncio.subprocess.Process:
             sys.executable,
             "-IS",
             guardian.__file__,
+            str(_GRACE_SECONDS),
             PID_NAME,
+            os.pathsep.join(map(str, launch.sockets)),
             *launch.command,
             stdin=asyncio.subprocess.PIPE,
             stdout=log,
@@ -129,11 +135,6 @@ async def _s3_answers(port: int) -> None:
                 if response.is_success:
                     return
             await asyncio.sleep(_POLL_SECONDS)
-
-
-def _remove(files: tuple[Path, ...]) -> None:
-    for file in files:
-        file.unlink(missing_ok=True)
 
 
 async def _cancelled(*tasks: asyncio.Task[object]) -> None:

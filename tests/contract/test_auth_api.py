@@ -288,11 +288,11 @@ def test_the_schema_names_every_call_and_error(app: FastAPI) -> None:
         for operation in methods.values()
     }
     assert documented == {
-        "login": {"200", "400", "401", "422", "429", "503"},
-        "login_form": {"200", "400", "401", "422", "429", "503"},
-        "refresh": {"200", "400", "401", "422", "503"},
-        "logout": {"204", "400", "422", "503"},
-        "get_me": {"200", "401"},
+        "login": {"200", "400", "401", "413", "415", "422", "429", "503"},
+        "login_form": {"200", "400", "401", "413", "415", "422", "429", "503"},
+        "refresh": {"200", "400", "401", "413", "415", "422", "503"},
+        "logout": {"204", "400", "413", "415", "422", "503"},
+        "get_me": {"200", "401", "503"},
     }
     assert paths["/v1/auth/me"]["get"]["security"] == [{"AccessToken": []}]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cli.demo import guardian, summary
+from cli.demo import summary
 from cli.demo.evidence import ServiceLog
 from cli.demo.keepsakes import Keepsakes
 from cli.demo.service import environment, free_port
@@ -19,6 +19,7 @@ from cli.demo.summary import Outcome
 from cli.demo.teller import StepFailedError, Teller
 from cli.demo.traffic import Traffic
 from client.wire import Upload
+from localcloud import guardian
 
 SENT = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
@@ -162,7 +163,7 @@ def test_the_sweep_is_not_sold_as_a_webhook(
 
 async def _guarded(pid_file: Path, code: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-IS", guardian.__file__, str(pid_file)),
+        *(sys.executable, "-IS", guardian.__file__, "10", str(pid_file), ""),
         *(sys.executable, "-c", code),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

@@ -92,7 +92,7 @@ def test_the_webhook_is_off_or_carries_its_token(tmp_path: Path) -> None:
     files = written(tmp_path, webhook_url="http://127.0.0.1:8080/v1/webhooks/seaweedfs")
     webhook = files["notification.toml"]["notification"]["webhook"]
     assert webhook["bearer_token"] == files["secrets.json"]["webhook_token"]
-    assert webhook["path_prefixes"] == ["/buckets/uploads/"]
+    assert webhook["path_prefixes"] == ["/buckets/uploads/us-east-1:", "/buckets/uploads/users/"]
 
 
 def test_every_inner_door_is_locked(tmp_path: Path) -> None:

@@ -31,6 +31,14 @@ async def test_an_object_in_a_known_folder_gets_a_completed_record() -> None:
     assert (row.declared_size, row.next_look_at, row.completed_at) == (None, None, START)
 
 
+async def test_the_store_may_tell_more_than_a_record_can_hold() -> None:
+    """Whoever holds credentials chooses the content type; the column has 255 characters."""
+    world = World()
+    world.store.put(KEY, stored(content_type="text/plain; x=" + "y" * 2000))
+    assert await world.settlement.settle(BUCKET, KEY) is Outcome.COMPLETED
+    assert len(only(world).content_type) <= 255
+
+
 @pytest.mark.parametrize("key", ["a.txt", "us-east-1:ffff/a.txt", "users/usr_ada/a.txt"])
 async def test_an_object_of_nobodys_is_left_alone(key: str) -> None:
     world = World()

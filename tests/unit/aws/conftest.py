@@ -1,0 +1,75 @@
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from aws.clients import AwsAccess, AwsClients, opened
+from aws.cognito import CognitoIdentityPool
+from aws.s3 import S3Store
+from tests.fakes.aws_environment import without_ambient_aws
+from tests.fakes.cognito_api import POOL, cognito
+from tests.fakes.http_stub import HttpStub, Reply
+
+CALL_SECONDS = 8.0
+MAX_ATTEMPTS = 2
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hermetic() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        without_ambient_aws(patch)
+        # Retries wait a random while; how long is botocore's affair, how often is ours.
+        patch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+        yield
+
+
+@pytest.fixture(scope="session")
+async def server() -> AsyncIterator[HttpStub]:
+    async with HttpStub.serving() as stub:
+        yield stub
+
+
+@pytest.fixture(scope="session")
+async def clients(server: HttpStub) -> AsyncIterator[AwsClients]:
+    """Long-lived, as the service's own are."""
+    access = AwsAccess(
+        region="us-east-1",
+        access_key_id="AKIAEXAMPLE",
+        secret_access_key="the-service's-own-secret",
+        cognito_endpoint=server.url,
+        s3_endpoint=server.url,
+        connect_timeout=2,
+        read_timeout=5,
+        max_attempts=MAX_ATTEMPTS,
+    )
+    async with opened(access) as made:
+        yield made
+
+
+@pytest.fixture
+def stub(server: HttpStub) -> HttpStub:
+    """The server, without a memory of other tests."""
+    server.script.clear()
+    server.requests.clear()
+    server.answer = Reply()
+    return server
+
+
+@pytest.fixture
+def pool(stub: HttpStub, clients: AwsClients) -> CognitoIdentityPool:
+    stub.answer = cognito
+    return made_pool(clients)
+
+
+def made_pool(clients: AwsClients, call_seconds: float = CALL_SECONDS) -> CognitoIdentityPool:
+    return CognitoIdentityPool(
+        client=clients.cognito,
+        public_client=clients.cognito_public,
+        pool_id=POOL,
+        developer_provider_name="login.example",
+        call_seconds=call_seconds,
+    )
+
+
+@pytest.fixture
+def store(stub: HttpStub, clients: AwsClients) -> S3Store:
+    return S3Store(clients.s3, call_seconds=CALL_SECONDS)

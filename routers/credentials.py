@@ -1,6 +1,8 @@
 """Grants, and their exchange for clients too thin to speak to Cognito."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Body
 
 import errors
 from routers.caller import Uploader
@@ -38,12 +40,14 @@ _PROBLEMS = responses(
 
 @router.post("", operation_id="create_grant", summary="Get a grant", responses=_PROBLEMS)
 async def create_grant(
-    caller: Uploader, services: Wired, body: GrantRequest | None = None
+    caller: Uploader,
+    services: Wired,
+    body: Annotated[GrantRequest, Body(default_factory=GrantRequest)],
 ) -> Grant:
     """Registers the caller with the identity pool and answers an OpenID token, which the client
     exchanges for temporary AWS credentials limited to the caller's own folder.
     """
-    grant = await services.grants.grant(caller.user_id, (body or GrantRequest()).mode)
+    grant = await services.grants.grant(caller.user_id, body.mode)
     return CognitoGrantResponse.of(grant)
 
 

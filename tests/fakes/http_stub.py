@@ -55,7 +55,7 @@ class HttpStub:
     async def serving(cls, answer: Answer | None = None) -> AsyncIterator["HttpStub"]:
         stub = cls(answer or Reply())
         server = await asyncio.start_server(stub._talk, "127.0.0.1", 0)
-        stub.url = "http://127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+        stub.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         try:
             yield stub
         finally:

@@ -55,7 +55,9 @@ class MemoryInbox:
         self, worker: str, now: datetime, *, until: datetime, limit: int
     ) -> Sequence[Claimed]:
         due = [
-            index for index, row in enumerate(self.rows) if row.done_at is None and row.due_at <= now
+            index
+            for index, row in enumerate(self.rows)
+            if row.done_at is None and row.due_at <= now
         ]
         claimed = []
         for index in due[:limit]:

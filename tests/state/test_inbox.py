@@ -162,7 +162,7 @@ async def test_what_a_source_says_is_refused_or_fits(
         "s3": {"bucket": {"name": "uploads"}, "object": found},
     }
     try:
-        (parsed,) = s3.parse(json.dumps({"Records": [record]}), source="sqs")
+        (parsed,) = s3.parse(json.dumps({"Records": [record]}), fallback_id="m", source="sqs")
     except WebhookMalformedError:
         return
     assert await inbox.put([parsed], START) == 1

@@ -189,7 +189,12 @@ async def test_a_look_is_noted_unless_the_record_moved_or_was_looked_at(
 async def test_a_database_that_is_away_is_said(url: str) -> None:
     async with Database.opened(url, timeout_seconds=1) as away:
         records = SqlUploadRecords(away)
-        for call in (records.get("a"), records.add(upload()), records.overdue(START, 1), away.ping()):
+        for call in (
+            records.get("a"),
+            records.add(upload()),
+            records.overdue(START, 1),
+            away.ping(),
+        ):
             with pytest.raises(UnavailableError):
                 await call
 

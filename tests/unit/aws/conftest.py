@@ -13,7 +13,7 @@ CALL_SECONDS = 8.0
 MAX_ATTEMPTS = 2
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _hermetic() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         without_ambient_aws(patch)
@@ -22,13 +22,13 @@ def _hermetic() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def server() -> AsyncIterator[HttpStub]:
     async with HttpStub.serving() as stub:
         yield stub
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def clients(server: HttpStub) -> AsyncIterator[AwsClients]:
     """Long-lived, as the service's own are."""
     access = AwsAccess(

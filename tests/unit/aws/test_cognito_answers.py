@@ -1,6 +1,7 @@
 """An answer that is not Cognito's is believed in nothing."""
 
 import json
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -8,8 +9,17 @@ import pytest
 from aws.cognito import MAX_TOKEN, CognitoIdentityPool
 from errors import CognitoAnswerError, CognitoUnavailableError
 from service.grants.model import OpenIdToken
-from tests.fakes.cognito_api import CREDENTIALS, IDENTITY, OPEN_ID, TOKEN, answer
+from tests.fakes.cognito_api import CREDENTIALS, IDENTITY, OPEN_ID, SECRET_KEY, TOKEN, answer
 from tests.fakes.http_stub import HttpStub, Reply
+
+
+def developer_call(pool: CognitoIdentityPool) -> Awaitable[object]:
+    return pool.open_id_token("usr_ada", seconds=900)
+
+
+def public_call(pool: CognitoIdentityPool) -> Awaitable[object]:
+    return pool.credentials(OpenIdToken(IDENTITY, TOKEN))
+
 
 NO_ANSWERS = [
     b"<html><body>Welcome to this hotel's wireless network</body></html>",
@@ -32,10 +42,7 @@ async def test_a_body_that_is_not_the_apis(
 ) -> None:
     stub.answer = answer(body)
     with pytest.raises(CognitoAnswerError):
-        if public:
-            await pool.credentials(OpenIdToken(IDENTITY, TOKEN))
-        else:
-            await pool.open_id_token("usr_ada", seconds=900)
+        await (public_call(pool) if public else developer_call(pool))
 
 
 @pytest.mark.parametrize("body", NO_ANSWERS, ids=lambda body: repr(body[:12]))
@@ -44,14 +51,14 @@ async def test_an_error_whose_body_is_not_the_apis(
 ) -> None:
     stub.answer = answer(body, 500)
     with pytest.raises(CognitoUnavailableError):
-        await pool.open_id_token("usr_ada", seconds=900)
+        await developer_call(pool)
 
 
 async def test_an_answer_that_is_cut_off(stub: HttpStub, pool: CognitoIdentityPool) -> None:
     whole = json.dumps(OPEN_ID).encode()
     stub.answer = Reply(200, whole[:40], promised=len(whole))
     with pytest.raises(CognitoUnavailableError):
-        await pool.open_id_token("usr_ada", seconds=900)
+        await developer_call(pool)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +88,7 @@ async def test_what_is_no_identity_becomes_no_folder(
 ) -> None:
     stub.answer = answer({**OPEN_ID, "IdentityId": identity})
     with pytest.raises(CognitoAnswerError):
-        await pool.open_id_token("usr_ada", seconds=900)
+        await developer_call(pool)
 
 
 @pytest.mark.parametrize("token", [None, "", 7, ["t"], {"t": "t"}, "t" * (MAX_TOKEN + 1)])
@@ -90,7 +97,7 @@ async def test_what_is_no_token_is_not_handed_on(
 ) -> None:
     stub.answer = answer({**OPEN_ID, "Token": token})
     with pytest.raises(CognitoAnswerError) as caught:
-        await pool.open_id_token("usr_ada", seconds=900)
+        await developer_call(pool)
     assert IDENTITY not in str(caught.value)
 
 
@@ -100,32 +107,41 @@ async def test_credentials_of_another_identity_are_refused(
 ) -> None:
     stub.answer = answer({**CREDENTIALS, "IdentityId": identity})
     with pytest.raises(CognitoAnswerError):
-        await pool.credentials(OpenIdToken(IDENTITY, TOKEN))
+        await public_call(pool)
 
 
-@pytest.mark.parametrize("name", ["AccessKeyId", "SecretKey", "SessionToken", "Expiration"])
-@pytest.mark.parametrize("value", [None, "", {}, [], ..., "nonsense"])
+BAD_TEXTS: list[Any] = [None, "", 7, {}, [], ...]
+BAD_TIMES: list[Any] = [None, "", "nonsense", {}, [], ...]
+HOLES: list[tuple[str, Any]] = [
+    (name, value)
+    for name in ("AccessKeyId", "SecretKey", "SessionToken", "Expiration")
+    for value in BAD_TIMES if name == "Expiration" else BAD_TEXTS
+]
+
+
+@pytest.mark.parametrize(("name", "value"), HOLES)
 async def test_credentials_with_a_hole_are_refused(
     stub: HttpStub, pool: CognitoIdentityPool, name: str, value: Any
 ) -> None:
     parts = {**CREDENTIALS["Credentials"], name: value}
     if value is ...:
         del parts[name]
-    if (name, value) in {(text, "nonsense") for text in parts if text != "Expiration"}:
-        pytest.skip("a text like any other")
     stub.answer = answer({**CREDENTIALS, "Credentials": parts})
-    with pytest.raises(CognitoAnswerError):
-        await pool.credentials(OpenIdToken(IDENTITY, TOKEN))
+    with pytest.raises(CognitoAnswerError) as caught:
+        await public_call(pool)
+    assert SECRET_KEY not in str(caught.value)
 
 
-@pytest.mark.parametrize("expiration", [b"1e20", b"-1e20", b"1e400", b"NaN", b"true", b"[1]"])
+@pytest.mark.parametrize("expiration", [b"1e20", b"-1e20", b"1e400", b"NaN", b"[1]"])
 async def test_an_expiration_that_is_no_time_is_refused(
     stub: HttpStub, pool: CognitoIdentityPool, expiration: bytes
 ) -> None:
-    body = json.dumps({**CREDENTIALS, "Credentials": {**CREDENTIALS["Credentials"], "Expiration": 0}})
+    body = json.dumps(
+        {**CREDENTIALS, "Credentials": {**CREDENTIALS["Credentials"], "Expiration": 0}}
+    )
     stub.answer = answer(body.encode().replace(b'"Expiration": 0', b'"Expiration": ' + expiration))
     with pytest.raises(CognitoAnswerError):
-        await pool.credentials(OpenIdToken(IDENTITY, TOKEN))
+        await public_call(pool)
 
 
 @pytest.mark.parametrize("credentials", [None, [], "text", 7])
@@ -134,4 +150,4 @@ async def test_credentials_of_another_shape_are_refused(
 ) -> None:
     stub.answer = answer({**CREDENTIALS, "Credentials": credentials})
     with pytest.raises(CognitoAnswerError):
-        await pool.credentials(OpenIdToken(IDENTITY, TOKEN))
+        await public_call(pool)

@@ -48,7 +48,11 @@ CALLS = pytest.mark.parametrize("call", [developer, public])
         ("ANewException", 400, CognitoRefusedError),
         ("ResourceConflictException", 400, IdentityConflictError),
         ("DeveloperUserAlreadyRegisteredException", 400, IdentityConflictError),
-        ("com.amazonaws.cognito#DeveloperUserAlreadyRegisteredException", 400, IdentityConflictError),
+        (
+            "com.amazonaws.cognito#DeveloperUserAlreadyRegisteredException",
+            400,
+            IdentityConflictError,
+        ),
         ("TooManyRequestsException", 400, CognitoThrottledError),
         ("TooManyRequestsException", 429, CognitoThrottledError),
         ("LimitExceededException", 400, CognitoThrottledError),
@@ -60,6 +64,7 @@ CALLS = pytest.mark.parametrize("call", [developer, public])
     ],
 )
 async def test_an_error_of_the_api(
+    *,
     stub: HttpStub,
     pool: CognitoIdentityPool,
     call: Call,
@@ -78,7 +83,9 @@ async def test_an_error_of_the_api(
 
 
 @CALLS
-@pytest.mark.parametrize("code", ["DeveloperUserAlreadyRegisteredException", "NotAuthorizedException"])
+@pytest.mark.parametrize(
+    "code", ["DeveloperUserAlreadyRegisteredException", "NotAuthorizedException"]
+)
 async def test_what_waiting_does_not_mend_is_asked_once(
     stub: HttpStub, pool: CognitoIdentityPool, call: Call, code: str
 ) -> None:

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,6 +9,7 @@ from errors import OverloadedError, UnavailableError
 from service.completion import completion as module
 from service.completion.completion import Completion
 from tests.fakes.completion import World
+from tests.fakes.eventually import eventually
 from tests.fakes.inbox import MemoryInbox, event
 
 
@@ -47,20 +48,14 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_PAUSE_AFTER_FAILURE", 0.0)
 
 
-async def soon(condition: Callable[[], Awaitable[bool] | bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0)
-
-
 async def test_an_accepted_event_is_kept_and_wakes_the_processor() -> None:
     world, processor = World(), Steps()
     completion = world.completion(processor, Steps())
     async with running(completion):
-        await soon(processor.idle.is_set)
+        await eventually(processor.idle.is_set)
         before = processor.taken
         assert await completion.accept([event("a"), event("b")]) == 2
-        await soon(lambda: processor.taken > before)
+        await eventually(lambda: processor.taken > before)
     assert [row.event.key for row in world.inbox.rows] == ["a", "b"]
 
 
@@ -93,7 +88,7 @@ async def test_a_full_inbox_keeps_nothing_of_a_message() -> None:
 async def test_as_long_as_there_is_work_nobody_pauses() -> None:
     processor = Steps(1, 1, 1)
     async with running(World().completion(processor, Steps())):
-        await soon(processor.idle.is_set)
+        await eventually(processor.idle.is_set)
     assert processor.taken == 4
 
 
@@ -110,7 +105,7 @@ async def test_a_failure_is_told_and_ends_nothing(failure: Exception, cause: str
     processor, sweep = Steps(failure, 1), Steps(failure, 1)
     with capture_logs() as lines:
         async with running(World().completion(processor, sweep)):
-            await soon(lambda: processor.idle.is_set() and sweep.idle.is_set())
+            await eventually(lambda: processor.idle.is_set() and sweep.idle.is_set())
     paused = [line for line in lines if line["event"] == "completion.paused"]
     assert sorted((line["part"], *line["causes"]) for line in paused) == [
         ("processor", cause),
@@ -122,5 +117,5 @@ async def test_a_failure_is_told_and_ends_nothing(failure: Exception, cause: str
 async def test_it_can_be_stopped_while_it_pauses(failure: Exception) -> None:
     processor = Steps(failure)
     async with running(World().completion(processor, Steps())):
-        await soon(lambda: processor.taken == 1)
+        await eventually(lambda: processor.taken == 1)
         await asyncio.sleep(0)

@@ -38,6 +38,8 @@ def test_a_key_leads_back_to_its_identity(path: str) -> None:
     assert identity_of(f"{IDENTITY}/{path}") == (IDENTITY, path)
 
 
-@pytest.mark.parametrize("key", ["a.txt", "users/usr_1/a", f"{IDENTITY}/", IDENTITY, f"/{IDENTITY}/a"])
+@pytest.mark.parametrize(
+    "key", ["a.txt", "users/usr_1/a", f"{IDENTITY}/", IDENTITY, f"/{IDENTITY}/a"]
+)
 def test_a_key_outside_of_all_folders_is_nobodys(key: str) -> None:
     assert identity_of(key) is None

@@ -1,0 +1,85 @@
+"""The one table of problems: complete, stable, and the same shape for every error."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+import errors
+from errors import RetryMode, UploadgateError
+from routers import problems
+from routers.problems import STATUS
+from tests.fakes.problems import assert_problem
+
+
+def subclasses(kind: type[UploadgateError]) -> Iterator[type[UploadgateError]]:
+    for below in kind.__subclasses__():
+        yield below
+        yield from subclasses(below)
+
+
+CONCRETE = [kind for kind in subclasses(UploadgateError) if kind.__module__ == "errors"]
+EVERY = pytest.mark.parametrize("kind", CONCRETE, ids=lambda kind: kind.code)
+
+
+def test_every_error_has_a_status_and_nothing_else_does() -> None:
+    assert set(STATUS) == set(CONCRETE)
+    assert list(problems.catalogue()) == list(STATUS)
+
+
+def test_codes_are_unique_and_stable_in_shape() -> None:
+    codes = [kind.code for kind in CONCRETE]
+    assert len(codes) == len(set(codes))
+    assert all(code.isidentifier() and code.islower() for code in codes)
+
+
+@EVERY
+def test_an_error_says_what_it_is(kind: type[UploadgateError]) -> None:
+    assert "code" in vars(kind)
+    assert "title" in vars(kind)
+    assert kind.retry_mode in {*RetryMode.__args__, None}  # type: ignore[attr-defined]
+    assert str(kind()) == kind.title
+    assert str(kind("more")) == "more"
+
+
+@EVERY
+async def test_an_error_becomes_a_problem(kind: type[UploadgateError]) -> None:
+    app = FastAPI()
+    problems.install(app)
+
+    @app.get("/")
+    async def fails() -> None:
+        raise kind("what happened", retry_after=7)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t") as client:
+        answer = await client.get("/")
+    body = assert_problem(answer, kind, request_id=False)
+    assert body["detail"] == "what happened"
+    assert answer.headers.get("retry-after") in (None, "7")
+
+
+@pytest.mark.parametrize(
+    ("kind", "challenge"),
+    [
+        (errors.NotAuthenticatedError, "Bearer"),
+        (errors.InvalidCredentialsError, "Bearer"),
+        (errors.InvalidTokenError, 'Bearer error="invalid_token"'),
+        (errors.TokenExpiredError, 'Bearer error="invalid_token"'),
+    ],
+)
+def test_who_is_not_known_is_challenged(kind: type[UploadgateError], challenge: str) -> None:
+    assert problems.headers_of(kind())["WWW-Authenticate"] == challenge
+
+
+def test_a_client_always_hears_how_long_to_wait() -> None:
+    assert problems.headers_of(errors.OverloadedError())["Retry-After"] == "1"
+    assert problems.headers_of(errors.OverloadedError(retry_after=9))["Retry-After"] == "9"
+
+
+@EVERY
+def test_an_example_of_it_stands_in_the_document(kind: type[UploadgateError]) -> None:
+    entry = problems.responses(kind)[STATUS[kind].value]
+    (example,) = entry["content"][problems.MEDIA_TYPE]["examples"].values()
+    assert (example["value"]["code"], example["summary"]) == (kind.code, kind.title)
+    assert f"`{kind.code}`" in entry["description"]

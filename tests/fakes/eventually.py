@@ -1,0 +1,16 @@
+"""Waiting for what no event tells of, but not for ever."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+
+
+async def eventually(condition: Callable[[], bool | Awaitable[bool]]) -> None:
+    async with asyncio.timeout(10):
+        while not await _holds(condition):  # noqa: ASYNC110 - that nothing tells is the point
+            await asyncio.sleep(0.001)
+
+
+async def _holds(condition: Callable[[], bool | Awaitable[bool]]) -> bool:
+    found = condition()
+    return await found if inspect.isawaitable(found) else found

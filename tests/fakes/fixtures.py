@@ -1,0 +1,46 @@
+"""Fixtures around the whole service, for the conftests that want them."""
+
+from collections.abc import AsyncIterator, Iterator
+from io import StringIO
+
+import httpx
+import pytest
+
+from tests.fakes.house import House, aws, captured_logs, opened_house
+
+__all__ = ["caller", "house", "untouched", "written"]
+
+
+@pytest.fixture(scope="session")
+async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    async with opened_house(tmp_path_factory.mktemp("house")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def written() -> Iterator[StringIO]:
+    """All that is logged while a test runs."""
+    with captured_logs() as written:
+        yield written
+
+
+@pytest.fixture
+async def caller(house: House) -> AsyncIterator[httpx.AsyncClient]:
+    """Logged in, and with an AWS that is well."""
+    house.stub.answer = aws
+    house.stub.script.clear()
+    house.stub.requests.clear()
+    async with house.client() as client:
+        client.headers["Authorization"] = f"Bearer {house.token}"
+        yield client
+
+
+@pytest.fixture
+async def untouched(house: House, written: StringIO) -> AsyncIterator[None]:
+    """Nothing is in the database that was not there before, and no secret in the log."""
+    before = house.rows()
+    yield
+    assert house.rows() == before
+    log = written.getvalue()
+    assert '"event": "request"' in log
+    assert [secret for secret in house.secrets if secret in log] == []

@@ -1,0 +1,33 @@
+"""What every problem must look like."""
+
+from typing import Any
+
+import httpx
+
+from errors import UploadgateError
+from routers.problems import MEDIA_TYPE, STATUS
+
+CODES = {kind.code: kind for kind in STATUS}
+MEMBERS = {"type", "title", "status", "detail", "code", "retry_mode", "request_id", "errors"}
+
+
+def assert_problem(
+    answer: httpx.Response, *kinds: type[UploadgateError], request_id: bool = True
+) -> dict[str, Any]:
+    """One of these kinds, in the shape of RFC 9457 with our own members."""
+    assert answer.headers["content-type"] == MEDIA_TYPE, answer.text
+    body: dict[str, Any] = answer.json()
+    assert body["code"] in {kind.code for kind in kinds}, body
+    kind = CODES[body["code"]]
+    assert answer.status_code == body["status"] == STATUS[kind]
+    assert body["type"] == f"urn:uploadgate:problem:{kind.code}"
+    assert body["title"] == kind.title
+    assert body["detail"]
+    assert body.get("retry_mode") == kind.retry_mode
+    assert set(body) <= MEMBERS
+    assert answer.headers["cache-control"] == "no-store"
+    assert ("retry-after" in answer.headers) is (body["status"] in (429, 503))
+    assert ("www-authenticate" in answer.headers) is (body["status"] == 401)
+    if request_id:
+        assert body["request_id"] == answer.headers["x-request-id"]
+    return body

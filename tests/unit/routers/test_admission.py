@@ -1,0 +1,123 @@
+import asyncio
+
+import pytest
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive, Scope, Send
+
+from routers.middleware.admission import Admission
+from tests.fakes.asgi import LEAVE, Call, body, ok
+from tests.fakes.eventually import eventually
+
+
+class Slow:
+    """Answers once it is let go."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.inside = self.most = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        try:
+            await self.go.wait()
+            await ok(scope, receive, send)
+        finally:
+            self.inside -= 1
+
+
+def gate(app: object, *, concurrent: int = 1, waiting: int = 10, seconds: float = 5) -> Admission:
+    return Admission(
+        app,  # type: ignore[arg-type]
+        max_concurrent=concurrent,
+        max_waiting=waiting,
+        wait_seconds=seconds,
+    )
+
+
+async def test_the_next_wait_their_turn() -> None:
+    slow = Slow()
+    gated = gate(slow, concurrent=2)
+    calls = [asyncio.create_task(Call().to(gated)) for _ in range(6)]
+    await eventually(lambda: slow.inside == 2)
+    slow.go.set()
+    assert [call.status for call in await asyncio.gather(*calls)] == [200] * 6
+    assert slow.most == 2
+
+
+async def test_who_waits_too_long_is_told_to_come_again() -> None:
+    slow = Slow()
+    gated = gate(slow, seconds=0.02)
+    first = asyncio.create_task(Call().to(gated))
+    await eventually(lambda: slow.inside == 1)
+    call = await Call().to(gated)
+    assert (call.status, call.headers["retry-after"]) == (503, "2")
+    assert call.headers["content-type"] == "application/problem+json"
+    assert b'"overloaded"' in call.sent[1]["body"]
+    slow.go.set()
+    assert (await first).status == 200
+    assert (await Call().to(gated)).status == 200
+
+
+async def test_where_too_many_wait_the_rest_is_told_at_once() -> None:
+    slow = Slow()
+    gated = gate(slow, waiting=1, seconds=60)
+    calls = [asyncio.create_task(Call().to(gated)) for _ in range(2)]
+    await eventually(lambda: slow.inside == 1)
+    async with asyncio.timeout(1):
+        assert (await Call().to(gated)).status == 503
+    slow.go.set()
+    assert [call.status for call in await asyncio.gather(*calls)] == [200, 200]
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+async def test_health_checks_never_wait(path: str) -> None:
+    slow = Slow()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await (ok if scope["path"] == path else slow)(scope, receive, send)
+
+    gated = gate(app, waiting=0)
+    first = asyncio.create_task(Call().to(gated))
+    await eventually(lambda: slow.inside == 1)
+    assert (await Call(path).to(gated)).status == 200
+    assert (await Call("/other").to(gated)).status == 503
+    slow.go.set()
+    await first
+
+
+async def test_a_failure_gives_its_place_back() -> None:
+    async def breaks(scope: Scope, receive: Receive, send: Send) -> None:
+        raise RuntimeError
+
+    gated = gate(breaks, waiting=0)
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            await Call().to(gated)
+
+
+async def test_a_client_that_leaves_gives_its_place_back() -> None:
+    async def reads(scope: Scope, receive: Receive, send: Send) -> None:
+        await Request(scope, receive).body()
+
+    gated = gate(reads, waiting=0)
+    for _ in range(3):
+        with pytest.raises(ClientDisconnect):
+            await Call("/", [body(b"{", more=True), LEAVE]).to(gated)
+    assert (await Call().to(gated)).status == 0
+
+
+async def test_who_is_cut_off_while_handled_or_waiting_gives_both_places_back() -> None:
+    slow = Slow()
+    gated = gate(slow, waiting=1)
+    handled = asyncio.create_task(Call().to(gated))
+    await eventually(lambda: slow.inside == 1)
+    waiting = asyncio.create_task(Call().to(gated))
+    await asyncio.sleep(0)
+    for task in (waiting, handled):
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    slow.go.set()
+    both = await asyncio.gather(Call().to(gated), Call().to(gated))
+    assert [call.status for call in both] == [200, 200]

@@ -1,0 +1,107 @@
+"""No secret reaches a line, in whatever shape it is logged."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+import structlog
+
+from logs import strike_secrets
+from tests.fakes.house import captured_logs
+
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c3JfMSJ9.c2lnbmF0dXJl"
+REFRESH = "rt_5xJ0mX3rT7mJm1bq8Zk2v9Q4hY6nW0cLd3sFgAeUiOp"
+URL = "https://s3.example/k?X-Amz-Credential=AKIA%2F1&X-Amz-Date=1&X-Amz-Signature=abcdef0123"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "password",
+        "Authorization",
+        "access_token",
+        "open_id_token",
+        "SecretKey",
+        "secret_access_key",
+        "SessionToken",
+        "cookie",
+        "Set-Cookie",
+        "api_key",
+        "x-apikey",
+        "X-Amz-Signature",
+        "credentials",
+    ],
+)
+def test_what_stands_under_a_telling_name_is_struck(name: str) -> None:
+    nested = {"outer": {"list": [{name: "hush"}]}, name: {"inner": "hush"}, "n": ({name: "hush"},)}
+    assert "hush" not in str(strike_secrets(None, "info", nested))
+
+
+@pytest.mark.parametrize(
+    ("text", "secrets", "kept"),
+    [
+        (f"got {JWT}, sorry", [JWT, "c2lnbmF0dXJl"], ["got", "sorry"]),
+        (f"Bearer {JWT}", [JWT], ["Bearer"]),
+        (f"GET {URL}", ["abcdef0123", "AKIA%2F1"], ["s3.example", "X-Amz-Date=1"]),
+        (URL.lower(), ["abcdef0123"], ["s3.example"]),
+        (f"{URL}&X-Amz-Security-Token=FwoGZXI", ["FwoGZXI"], ["X-Amz-Date"]),
+        (f"revoked {REFRESH}", [REFRESH], ["revoked"]),
+    ],
+)
+def test_what_looks_like_a_secret_is_struck_from_any_text(
+    text: str, secrets: list[str], kept: list[str]
+) -> None:
+    for event in ({"event": text}, {"detail": text}, {"deep": [{"er": text}]}):
+        shown = str(strike_secrets(None, "info", event))
+        assert [secret for secret in secrets if secret in shown] == []
+        assert all(part in shown for part in kept)
+
+
+def test_what_is_no_secret_stays() -> None:
+    event = {"event": "upload.completed", "size": 5, "key": "us-east-1:0/a", "ok": True, "n": None}
+    assert strike_secrets(None, "info", dict(event)) == event
+
+
+@pytest.mark.parametrize("shape", ["json", "console"])
+def test_neither_our_lines_nor_a_librarys_nor_a_trace_show_a_secret(shape: str) -> None:
+    with captured_logs(shape) as written:
+        structlog.get_logger("uploadgate").info("ours", password="hush", note=JWT)
+        logging.getLogger("library").warning("theirs %s", JWT)
+        try:
+            _fail(f"cannot use {REFRESH} at {URL}")
+        except RuntimeError:
+            structlog.get_logger("uploadgate").exception("broken")
+            logging.getLogger("library").exception("broken, too")
+    shown = written.getvalue()
+    for secret in ("hush", JWT, REFRESH, "abcdef0123"):
+        assert secret not in shown
+    for kept in ("ours", "theirs", "broken", "RuntimeError"):
+        assert kept in shown
+
+
+def test_a_line_is_one_json_object_with_its_level_time_and_logger() -> None:
+    with captured_logs() as written:
+        structlog.get_logger("uploadgate.access").info("request", status=200)
+        logging.getLogger("uvicorn.error").warning("two\nlines")
+    ours, theirs = [_parsed(line) for line in written.getvalue().splitlines()]
+    assert (ours["event"], ours["level"], ours["status"]) == ("request", "info", 200)
+    assert (ours["logger"], ours["timestamp"][-1]) == ("uploadgate.access", "Z")
+    assert (theirs["event"], theirs["logger"]) == ("two\nlines", "uvicorn.error")
+
+
+@pytest.mark.parametrize("library", ["botocore.auth", "aiobotocore", "httpx", "sqlalchemy.engine"])
+def test_libraries_that_print_requests_whole_are_kept_quiet(library: str) -> None:
+    with captured_logs() as written:
+        logging.getLogger(library).debug("Authorization: s3cr3t")
+        logging.getLogger(library).info("Authorization: s3cr3t")
+    assert written.getvalue() == ""
+
+
+def _fail(text: str) -> None:
+    raise RuntimeError(text)
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(line)
+    return found

@@ -166,13 +166,18 @@ async def _on_invalid_request(request: Request, error: Exception) -> JSONRespons
         return problem_response(errors.MalformedJsonError(), _request_id(request))
     fields = [
         InvalidField(
-            pointer="/" + "/".join(str(part) for part in entry["loc"]),
+            pointer="".join(f"/{_pointer_step(part)}" for part in entry["loc"]),
             message=entry["msg"],
             type=entry["type"],
         )
         for entry in found
     ]
     return problem_response(errors.InvalidRequestError(), _request_id(request), errors=fields)
+
+
+def _pointer_step(part: object) -> str:
+    """RFC 6901: `~` and `/` within a name are escaped."""
+    return str(part).replace("~", "~0").replace("/", "~1")
 
 
 _FRAMEWORK: dict[int, type[UploadgateError]] = {

@@ -5,8 +5,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+import structlog
+
 from errors import CognitoRefusedError, StoreRefusedError, UploadgateError
 
+_log = structlog.get_logger("uploadgate.readiness")
 Check = Callable[[], Awaitable[None]]
 # What waiting does not mend: rights, names or addresses are wrong.
 _MISCONFIGURED = (StoreRefusedError, CognitoRefusedError)
@@ -101,4 +104,8 @@ class Readiness:
             return Degraded(name, error.code, name in self._required)
         except TimeoutError:
             return Degraded(name, "timeout", name in self._required)
+        except Exception:  # noqa: BLE001 - see below
+            # Whatever a check breaks of: an answer, and never a 500 to a load balancer.
+            _log.exception("check.failed", dependency=name)
+            return Degraded(name, "internal_error", name in self._required)
         return None

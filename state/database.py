@@ -1,17 +1,19 @@
 """The engine, opened once for the application's life."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from errors import UnavailableError
+
+_AWAY = "The database does not answer"
 
 
 class Database:
@@ -52,16 +54,30 @@ class Database:
         """Commits at the end. Raises UnavailableError when the database does not answer; an
         IntegrityError is the caller's own to read.
         """
-        try:
-            async with self.engine.begin() as connection:
+        async with AsyncExitStack() as stack:
+            try:
+                connection = await stack.enter_async_context(self.engine.begin())
+            except (DBAPIError, PoolTimeout, OSError) as error:
+                # Refused, starting, no such database: whatever it says at the door, it is away.
+                raise UnavailableError(_AWAY) from error
+            try:
                 yield connection
-        except (OperationalError, InterfaceError, PoolTimeout, OSError) as error:
-            raise UnavailableError("The database does not answer") from error
+                await stack.aclose()
+            except (DBAPIError, OSError) as error:
+                if _is_away(error):
+                    raise UnavailableError(_AWAY) from error
+                raise
 
     async def ping(self) -> None:
         """Raises UnavailableError."""
         async with self.transaction() as connection:
             await connection.exec_driver_sql("SELECT 1")
+
+
+def _is_away(error: DBAPIError | OSError) -> bool:
+    if isinstance(error, DBAPIError) and not isinstance(error, OperationalError | InterfaceError):
+        return error.connection_invalidated
+    return True
 
 
 def _connect_args(url: str, timeout_seconds: float) -> dict[str, Any]:

@@ -32,6 +32,8 @@ class SqlUploadRecords:
         return True
 
     async def get(self, upload_id: str) -> Upload | None:
+        if "\0" in upload_id:
+            return None  # no text for Postgres, and no id of ours
         async with self._database.transaction() as connection:
             found = await connection.execute(select(uploads).where(uploads.c.id == upload_id))
             return _first(found.mappings().all())

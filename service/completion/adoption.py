@@ -22,6 +22,10 @@ class AdoptionRules:
         return self.enabled and not any(fnmatch.fnmatchcase(path, skip) for skip in self.skips)
 
 
+MAX_CONTENT_TYPE = 255
+_UNKNOWN_TYPE = "application/octet-stream"
+
+
 class Adoption:
     def __init__(self, owners: Owners, rules: AdoptionRules, profile: str) -> None:
         self._owners = owners
@@ -45,7 +49,7 @@ class Adoption:
             transport_reason="adopted",
             profile=self._profile,
             filename=path.rsplit("/", 1)[-1] or path,
-            content_type=stored.content_type,
+            content_type=_content_type(stored),
             bucket=bucket,
             key=key,
             size=stored.size,
@@ -60,3 +64,8 @@ class Adoption:
             metadata={},
             generation=generation,
         )
+
+
+def _content_type(stored: StoredObject) -> str:
+    """The client chose it, at any length; one that no record holds says nothing anyway."""
+    return stored.content_type if len(stored.content_type) <= MAX_CONTENT_TYPE else _UNKNOWN_TYPE

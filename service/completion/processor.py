@@ -32,7 +32,7 @@ class ProcessorLimits:
 
 def retry_delay(attempts: int, jitter: float) -> timedelta:
     """1, 2, 4, … up to 300 s, each less up to half by `jitter` (0 to 1)."""
-    full = min(_LONGEST_RETRY, _FIRST_RETRY * 2 ** (attempts - 1))
+    full = min(_LONGEST_RETRY, _FIRST_RETRY * (1 << min(attempts - 1, 20)))
     return timedelta(seconds=full * (1 - jitter / 2))
 
 

@@ -91,7 +91,8 @@ class Settlement:
         if not verdict.accepted:
             return await self._reject(record, stored, verdict.reason)
         if record.status is UploadStatus.REPLACED:
-            return Outcome.REPLACED
+            verified = await self._move(record, UploadStatus.REPLACED, stored, next_look_at=None)
+            return None if verified is None else Outcome.REPLACED
         completed = await self._move(
             record,
             UploadStatus.COMPLETED,
@@ -115,6 +116,7 @@ class Settlement:
             stored,
             status_reason=reason,
             next_look_at=self._clock(),
+            looks=0,
         )
         if rejected is None:
             return None
@@ -124,13 +126,18 @@ class Settlement:
 
     async def _compare(self, record: Upload, stored: StoredObject) -> Outcome | None:
         """Verified before: the pinned ETag tells whether it is still the same object."""
-        if stored.etag == record.etag or record.status is UploadStatus.QUARANTINED:
+        if record.status is UploadStatus.QUARANTINED:
             return Outcome.UNCHANGED
+        if stored.etag == record.etag:
+            unverified = record.status is UploadStatus.REPLACED and record.next_look_at is not None
+            return await self._judge(record, stored) if unverified else Outcome.UNCHANGED
         replaced = await self._move(
             record,
             UploadStatus.REPLACED,
             stored,
             status_reason="the object was written again after completion",
+            # Until it is verified anew: should this process end before, the sweep goes on.
+            next_look_at=self._clock(),
         )
         if replaced is None:
             return None

@@ -70,10 +70,19 @@ class Sweep:
             outcome = await self._settlement.settle(record.bucket, record.key)
         except UploadgateError as error:
             _log.warning("sweep.failed", upload_id=record.id, cause=error.code)
-            await self._again(record)
-            return
+            await self._later(record)
+        except Exception:  # noqa: BLE001 - see below
+            # A fault of ours must cost this record its turn, never the whole sweep.
+            _log.exception("sweep.failed", upload_id=record.id)
+            await self._later(record)
+        else:
+            await self._follow(record, outcome)
+
+    async def _follow(self, record: Upload, outcome: Outcome) -> None:
         if outcome is Outcome.ABSENT:
             await self._absent(record)
+        elif outcome is Outcome.UNOWNED:
+            await self._records.looked(record, None)
         elif outcome in (Outcome.STRAY_DELETED, Outcome.UNCHANGED, Outcome.REJECTED):
             await self._again(record)
 
@@ -89,10 +98,15 @@ class Sweep:
             now,
             status_reason=reason,
             next_look_at=next_look(now, self._limits.overdue, 0),
+            looks=0,
         )
 
     async def _again(self, record: Upload) -> None:
-        over = record.status in ENDED and record.looks >= _LOOKS_AFTER_END
-        now = self._clock()
-        when = None if over else next_look(now, self._limits.overdue, record.looks + 1)
+        if record.status in ENDED and record.looks >= _LOOKS_AFTER_END:
+            await self._records.looked(record, None)
+        else:
+            await self._later(record)
+
+    async def _later(self, record: Upload) -> None:
+        when = next_look(self._clock(), self._limits.overdue, record.looks + 1)
         await self._records.looked(record, when)

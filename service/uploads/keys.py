@@ -10,6 +10,7 @@ import unicodedata
 
 MAX_KEY_BYTES = 1024  # S3's limit
 MAX_NAME = 120
+MAX_EXTENSION = 20
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -19,13 +20,18 @@ def safe_name(filename: str) -> str:
     Never empty, never starting with a dot, at most 120 characters, its extension kept.
     """
     last = filename.replace("\\", "/").rsplit("/", 1)[-1]
-    ascii_name = unicodedata.normalize("NFKD", last).encode("ascii", "ignore").decode("ascii")
-    name = _UNSAFE.sub("-", ascii_name).lstrip(".-").rstrip(".-")
-    stem, dot, extension = name.rpartition(".")
+    stem, dot, extension = last.rpartition(".")
     if not dot:
-        return name[:MAX_NAME] or "file"
-    extension = extension[:20]
-    return f"{stem[: MAX_NAME - 1 - len(extension)] or 'file'}.{extension}"
+        stem, extension = last, ""
+    extension = _plain(extension)[:MAX_EXTENSION]
+    if not extension:
+        return (_plain(stem) or "file")[:MAX_NAME].rstrip(".-")
+    return f"{_plain(stem)[: MAX_NAME - 1 - len(extension)].rstrip('.-') or 'file'}.{extension}"
+
+
+def _plain(text: str) -> str:
+    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii")
+    return _UNSAFE.sub("-", ascii_text).strip(".-")
 
 
 def object_key(prefix: str, upload_id: str, filename: str) -> str:

@@ -134,7 +134,7 @@ class Uploads:
             after, reason = UploadStatus.DELETED, "deleted by the user"
             await self._delete_object(upload)
         ended = await self._records.transition(
-            upload, after, self._clock(), status_reason=reason, next_look_at=look_again
+            upload, after, self._clock(), status_reason=reason, next_look_at=look_again, looks=0
         )
         if ended is None:
             raise UploadStateError("The upload moved on meanwhile; look at it again")

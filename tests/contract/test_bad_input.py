@@ -36,7 +36,9 @@ async def test_json_that_is_no_object(caller: httpx.AsyncClient, path: str, body
     assert_problem(answer, errors.InvalidRequestError, errors.MalformedJsonError)
 
 
-@pytest.mark.parametrize("path", [UPLOADS, GRANTS])
+@pytest.mark.parametrize(
+    "path", [UPLOADS, GRANTS, "/v1/auth/login", "/v1/auth/refresh", "/v1/auth/logout"]
+)
 @pytest.mark.parametrize(
     "kind",
     ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "json"],

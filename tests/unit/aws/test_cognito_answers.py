@@ -115,7 +115,7 @@ BAD_TIMES: list[Any] = [None, "", "nonsense", {}, [], ...]
 HOLES: list[tuple[str, Any]] = [
     (name, value)
     for name in ("AccessKeyId", "SecretKey", "SessionToken", "Expiration")
-    for value in BAD_TIMES if name == "Expiration" else BAD_TEXTS
+    for value in (BAD_TIMES if name == "Expiration" else BAD_TEXTS)
 ]
 
 

@@ -1,6 +1,6 @@
 """The sweep finds what no event told of."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -70,6 +70,19 @@ async def test_a_received_upload_whose_worker_died_is_finished() -> None:
     made.store.put(KEY, stored())
     await made.sweep().step()
     assert row(made).status is S.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "status"),
+    [(START, S.ABORTED), (START + timedelta(days=1), S.RECEIVED)],
+)
+async def test_what_was_received_and_is_gone_ends_when_its_time_is_over(
+    expires_at: datetime, status: S
+) -> None:
+    made = world(upload(status=S.RECEIVED, etag="one", expires_at=expires_at))
+    await made.sweep().step()
+    assert row(made).status is status
+    assert row(made).next_look_at is not None
 
 
 async def looks_until_the_end(made: World) -> int:

@@ -89,6 +89,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url="/docs" if settings.docs else None,
         redoc_url=None,
+        redirect_slashes=False,
         separate_input_output_schemas=False,
         servers=[{"url": settings.public_url}],
     )
@@ -319,6 +320,8 @@ async def _keep_house(accounts: Accounts) -> None:
             await accounts.delete_expired()
         except UnavailableError:
             _log.warning("database.unavailable")
+        except Exception:  # noqa: BLE001 - a fault here must not end the completion beside it
+            _log.exception("housekeeping.failed")
         await asyncio.sleep(_HOUSEKEEPING_SECONDS)
 
 
@@ -345,8 +348,7 @@ async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
         yield
     finally:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task])  # how it ended has been told
 
 
 def _tell_failure(task: "asyncio.Task[None]") -> None:

@@ -60,7 +60,8 @@ def mapped(error: ClientError) -> UploadgateError:
     kind = ERRORS.get(code)
     if kind is None:
         kind = CognitoUnavailableError if status >= _SERVER_FAULT else CognitoRefusedError
-    _log.warning("cognito.refused", operation=error.operation_name, aws_code=code, status=status)
+    operation = error.operation_name
+    _log.warning("cognito.refused", operation=operation, aws_code=code[:64], status=status)
     return kind(retry_after=5 if kind is CognitoThrottledError else None)
 
 
@@ -78,8 +79,9 @@ async def _mapping_errors(seconds: float) -> AsyncIterator[None]:
     except (BotoCoreError, TimeoutError, OSError) as error:
         _log.warning("cognito.unavailable", cause=type(error).__name__)
         raise CognitoUnavailableError from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        # What botocore's parser raises for bodies that are not the API's.
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        # What botocore's parser raises for bodies that are not the API's; RuntimeError for
+        # times that cannot be and, as RecursionError, for deep nesting.
         _log.warning("cognito.bad_answer", cause=type(error).__name__)
         raise CognitoAnswerError from error
 

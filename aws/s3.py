@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("uploadgate.store")
 _SERVER_FAULT = 500
+# What botocore's parser raises for bodies that are not the API's.
+_NO_ANSWER_OF_S3 = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
 _CHANGED = frozenset({"412", "PreconditionFailed"})
 _BUSY = frozenset({"SlowDown", "RequestTimeout", "503", "429", "OperationAborted", "409"})
@@ -34,7 +36,7 @@ def _code(error: ClientError) -> str:
 def _mapped(error: ClientError) -> UploadgateError:
     code = _code(error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    _log.warning("store.refused", operation=error.operation_name, aws_code=code, status=status)
+    _log.warning("store.refused", operation=error.operation_name, aws_code=code[:64], status=status)
     transient = code in _BUSY or status >= _SERVER_FAULT
     return StoreUnavailableError() if transient else StoreRefusedError()
 
@@ -48,7 +50,7 @@ async def _mapping_errors(seconds: float) -> AsyncIterator[None]:
         raise _mapped(error) from error
     except (NoCredentialsError, PartialCredentialsError) as error:
         raise StoreRefusedError("The service has no credentials for the store") from error
-    except (BotoCoreError, TimeoutError, OSError, ValueError, KeyError) as error:
+    except (BotoCoreError, TimeoutError, OSError, *_NO_ANSWER_OF_S3) as error:
         _log.warning("store.unavailable", cause=type(error).__name__)
         raise StoreUnavailableError from error
 

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import UTC, datetime
 
 from errors import InvalidRequestError
 from service.uploads.ports import Cursor
@@ -20,11 +20,12 @@ def decode(text: str) -> Cursor:
         plain = base64.b64decode(padded, b"-_", validate=True).decode("ascii")
         moment, _, upload_id = plain.partition("|")
         created_at = datetime.fromisoformat(moment)
-    except (ValueError, binascii.Error):
+        in_utc = created_at.astimezone(UTC)
+    except (ValueError, OverflowError, binascii.Error):
         raise _no_cursor() from None
     if created_at.tzinfo is None or not upload_id.isprintable():
         raise _no_cursor()
-    return Cursor(created_at, upload_id)
+    return Cursor(in_utc, upload_id)
 
 
 def _no_cursor() -> InvalidRequestError:

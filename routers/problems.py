@@ -155,7 +155,7 @@ def _request_id(request: Request) -> str | None:
 async def _on_domain_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, UploadgateError)  # noqa: S101 - what the handler is registered for
     if STATUS[type(error)] >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.warning("problem", code=error.code, detail=str(error), path=request.url.path)
+        _log.warning("problem", code=error.code, detail=str(error))
     return problem_response(error, _request_id(request))
 
 

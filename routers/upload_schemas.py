@@ -2,12 +2,12 @@
 
 import base64
 import binascii
-import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from service.uploads.filenames import unshowable
 from service.uploads.model import Checksum, Origin, Transport, Upload, UploadStatus
 from service.uploads.policy import LARGEST_OBJECT
 from service.uploads.uploads import NewUpload, TransportChoice
@@ -18,12 +18,9 @@ _DIGEST_BYTES = {"CRC32": 4, "CRC64NVME": 8}
 
 def _printable(text: str) -> str:
     """No control characters, no lone surrogates, no direction overrides: names are shown."""
-    if any(unicodedata.category(char) in {"Cc", "Cs"} or char in _OVERRIDES for char in text):
+    if any(unshowable(char) for char in text):
         raise ValueError("holds a control character")
     return text
-
-
-_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
 
 
 def _file_name(text: str) -> str:
@@ -60,7 +57,9 @@ class ChecksumSchema(BaseModel):
     value: str = Field(max_length=16, examples=["DUoRhQ=="])
 
     def checked(self) -> Checksum:
-        return Checksum(self.algorithm, self.value)
+        """In canonical base64, as stores write it."""
+        digest = base64.b64decode(self.value)
+        return Checksum(self.algorithm, base64.b64encode(digest).decode())
 
 
 def _right_length(checksum: ChecksumSchema) -> ChecksumSchema:

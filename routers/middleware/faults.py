@@ -5,6 +5,7 @@ in the access log (Starlette's own handler stands outside of them all).
 """
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from errors import InternalError
@@ -31,6 +32,8 @@ class FaultBarrier:
 
         try:
             await self._app(scope, receive, watching)
+        except ClientDisconnect:
+            return  # left while sending: nobody is there to answer
         except Exception:
             _log.exception("unhandled error")
             if started:

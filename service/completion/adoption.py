@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from service.completion.ports import Owners
+from service.uploads.filenames import unshowable
 from service.uploads.model import Origin, Transport, Upload, UploadStatus
 from service.uploads.ports import StoredObject
 
@@ -48,7 +49,7 @@ class Adoption:
             transport=Transport.CREDENTIALS,
             transport_reason="adopted",
             profile=self._profile,
-            filename=path.rsplit("/", 1)[-1] or path,
+            filename=_shown(path.rsplit("/", 1)[-1] or path),
             content_type=_content_type(stored),
             bucket=bucket,
             key=key,
@@ -69,3 +70,8 @@ class Adoption:
 def _content_type(stored: StoredObject) -> str:
     """The client chose it, at any length; one that no record holds says nothing anyway."""
     return stored.content_type if len(stored.content_type) <= MAX_CONTENT_TYPE else _UNKNOWN_TYPE
+
+
+def _shown(name: str) -> str:
+    """A name to show: control characters and direction overrides of the key are marked."""
+    return "".join("\ufffd" if unshowable(char) else char for char in name)

@@ -1,10 +1,7 @@
-"""The folder of a user: the identity id where known, else `users/<user id>/`."""
+"""The folder of a user: named by the identity that their credentials are for."""
 
 import re
 
-USERS = "users/"
-# Ids become folder names and token subjects; in a policy variable `*` and `?` are wildcards.
-_ID = re.compile(r"[A-Za-z0-9:_-]{1,64}")
 # Cognito's own pattern for IdentityId and IdentityPoolId (service model), 55 characters at most.
 _IDENTITY = re.compile(r"[\w-]+:[0-9a-f-]+", re.ASCII)
 MAX_IDENTITY = 55
@@ -14,20 +11,10 @@ def is_identity_id(text: str) -> bool:
     return len(text) <= MAX_IDENTITY and _IDENTITY.fullmatch(text) is not None
 
 
-def is_safe_id(text: str) -> bool:
-    return _ID.fullmatch(text) is not None
-
-
 def identity_folder(identity_id: str) -> str:
     if not is_identity_id(identity_id):
         raise ValueError("not an identity id")
     return f"{identity_id}/"
-
-
-def user_folder(user_id: str) -> str:
-    if not is_safe_id(user_id):
-        raise ValueError("not an id made by the server")
-    return f"{USERS}{user_id}/"
 
 
 def identity_of(key: str) -> tuple[str, str] | None:

@@ -12,7 +12,7 @@ from errors import (
     UploadgateError,
 )
 from service.clock import Clock
-from service.grants.folders import identity_folder, identity_of, user_folder
+from service.grants.folders import identity_folder, identity_of
 from service.grants.model import (
     CognitoGrant,
     Exchanged,
@@ -90,7 +90,7 @@ class Grants:
         whose identity is not known yet.
         """
         if self._pool is None:
-            return user_folder(user_id)
+            raise CognitoNotConfiguredError
         identity_id = await self._history.current(self._pool.pool_id, user_id)
         if identity_id is None:
             open_id, _ = await self._token(user_id)

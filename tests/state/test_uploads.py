@@ -199,18 +199,17 @@ async def test_a_database_that_is_away_is_said(url: str) -> None:
                 await call
 
 
+# A file of SQLite is there or is made, and has no connections to cut.
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 async def test_a_database_that_is_not_made_yet_or_starting_is_away(database_url: str) -> None:
-    if database_url.startswith("sqlite"):
-        pytest.skip("a file is there or is made")
     url = database_url.replace("/test_", "/missing_")
     async with Database.opened(url) as away:
         with pytest.raises(UnavailableError):
             await away.ping()
 
 
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 async def test_a_connection_that_is_cut_is_a_database_that_is_away(database: Database) -> None:
-    if database.engine.dialect.name == "sqlite":
-        pytest.skip("a file has no connections")
     with pytest.raises(UnavailableError):
         async with database.transaction() as connection:
             await connection.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")

@@ -48,7 +48,10 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_PAUSE_AFTER_FAILURE", 0.0)
 
 
-async def test_an_accepted_event_is_kept_and_wakes_the_processor() -> None:
+async def test_an_accepted_event_is_kept_and_wakes_the_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_POLL_SECONDS", 3600.0)
     world, processor = World(), Steps()
     completion = world.completion(processor, Steps())
     async with running(completion):

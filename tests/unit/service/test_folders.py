@@ -6,8 +6,6 @@ from service.grants.folders import (
     identity_folder,
     identity_of,
     is_identity_id,
-    is_safe_id,
-    user_folder,
 )
 from tests.fakes.records import IDENTITY
 
@@ -21,16 +19,8 @@ def test_what_is_no_identity_becomes_no_folder(text: str) -> None:
         identity_folder(text)
 
 
-@pytest.mark.parametrize("text", ["", "../x", "*", "a?", "a/b", "é", "a b", "a\n", "a" * 65])
-def test_what_the_server_did_not_make_becomes_no_folder(text: str) -> None:
-    assert not is_safe_id(text)
-    with pytest.raises(ValueError, match="id"):
-        user_folder(text)
-
-
 def test_folders_end_in_a_slash() -> None:
     assert identity_folder(IDENTITY) == f"{IDENTITY}/"
-    assert user_folder("usr_1") == "users/usr_1/"
 
 
 @given(st.text(min_size=1, max_size=50))

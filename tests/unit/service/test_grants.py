@@ -75,7 +75,8 @@ async def test_presigned_is_refused_until_it_is_built() -> None:
 )
 async def test_policy_comes_before_any_call_of_cognito(policy: Policy) -> None:
     house = House(policy=policy)
-    for call in (house.grants.grant(ADA, "auto"), house.grants.exchange(ADA)):
+    grants = house.grants
+    for call in (grants.grant(ADA, "auto"), grants.exchange(ADA), grants.folder_of(ADA)):
         with pytest.raises(PolicyError):
             await call
     assert (house.pool.calls, house.history.owners) == (0, {})
@@ -83,12 +84,12 @@ async def test_policy_comes_before_any_call_of_cognito(policy: Policy) -> None:
 
 async def test_without_a_pool_there_are_no_grants() -> None:
     house = House(configured=False)
-    for call in (house.grants.grant(ADA, "auto"), house.grants.exchange(ADA)):
+    grants = house.grants
+    for call in (grants.grant(ADA, "auto"), grants.exchange(ADA), grants.folder_of(ADA)):
         with pytest.raises(CognitoNotConfiguredError):
             await call
     with pytest.raises(CognitoNotConfiguredError):
         await house.grants.check()
-    assert await house.grants.folder_of(ADA) == "users/usr_ada/"
     assert await house.grants.owner_of(f"{POOL}/a") is None
 
 

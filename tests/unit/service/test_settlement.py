@@ -80,7 +80,7 @@ async def test_a_checksum_that_cannot_be_compared_is_said(checksum: Checksum | N
 
 @pytest.mark.parametrize("status", sorted(VERIFIED))
 async def test_the_same_object_again_changes_nothing(status: S) -> None:
-    made = world(status, stored())
+    made = world(status, stored(), next_look_at=None)
     before = made.records.rows["upl_1"]
     assert await settled(made) == (Outcome.UNCHANGED, before)
     assert made.store.holds(KEY)
@@ -92,6 +92,7 @@ async def test_another_object_replaces_and_is_verified_anew(status: S) -> None:
     assert (outcome, record.status) == (Outcome.REPLACED, S.REPLACED)
     assert (record.etag, record.version_id) == ("two", "v2")
     assert record.status_reason is not None
+    assert record.next_look_at is None
 
 
 @pytest.mark.parametrize("status", [S.COMPLETED, S.REPLACED])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from errors import StoreUnavailableError
+from errors import StoreUnavailableError, UnavailableError
 from service.completion.adoption import AdoptionRules
 from service.completion.settlement import Outcome
 from service.completion.sweep import next_look
@@ -14,7 +14,7 @@ from service.uploads.model import Origin, Upload
 from service.uploads.model import UploadStatus as S
 from tests.fakes.clock import START
 from tests.fakes.completion import OVERDUE, World
-from tests.fakes.records import upload
+from tests.fakes.records import BUCKET, upload
 from tests.fakes.store import stored
 
 KEY = upload().key
@@ -83,6 +83,17 @@ async def test_what_was_received_and_is_gone_ends_when_its_time_is_over(
     await made.sweep().step()
     assert row(made).status is status
     assert row(made).next_look_at is not None
+
+
+async def test_a_replacement_whose_verification_broke_off_is_verified_by_the_sweep() -> None:
+    made = world(upload(status=S.COMPLETED, etag="one", next_look_at=None))
+    made.store.put(KEY, stored(etag="two", size=6))
+    made.records.failing[S.REJECTED] = UnavailableError()
+    with pytest.raises(UnavailableError):
+        await made.settlement.settle(BUCKET, KEY)
+    await made.sweep().step()
+    assert row(made).status is S.REJECTED
+    assert not made.store.holds(KEY)
 
 
 async def looks_until_the_end(made: World) -> int:

@@ -5,6 +5,7 @@ Longer than other files for that reason: every part is named here and nowhere el
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -106,12 +107,21 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Innermost first. Refusals of the gate still get CORS headers, an id and a log line."""
     http = settings.http
     app.add_middleware(FaultBarrier)
-    app.add_middleware(BodyLimit, largest=http.body_limit, seconds=http.body_seconds)
     app.add_middleware(
         Admission,
         max_concurrent=http.max_concurrent,
+        max_concurrent_webhooks=http.max_concurrent_webhooks,
         max_waiting=http.max_waiting,
         wait_seconds=http.wait_seconds,
+    )
+    app.add_middleware(
+        BodyLimit,
+        largest=http.body_limit,
+        larger={
+            "/v1/webhooks/seaweedfs": settings.webhooks.seaweedfs_body_limit,
+            "/v1/webhooks/sns": settings.webhooks.sns_body_limit,
+        },
+        seconds=http.body_seconds,
     )
     app.add_middleware(
         CORSMiddleware,
@@ -139,7 +149,8 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
         if settings.webhooks.sns_topic_arns:
             receiver = await _sns_receiver(settings, clients, stack)
             services = replace(services, sns=receiver)
-        await stack.enter_async_context(_running(_live(settings, database, services)))
+        work = _live(settings, database, services)
+        await stack.enter_async_context(_running(work, services.readiness))
         yield services
 
 
@@ -191,6 +202,7 @@ def _build(
         policy=policy,
         place=_place(settings),
         token_seconds=settings.cognito.token_seconds,
+        max_calls=settings.cognito.max_concurrent,
         clock=utc_now,
     )
     uploads = Uploads(
@@ -336,14 +348,16 @@ async def _make_schema_ready(settings: Settings, database: Database) -> None:
             _log.warning("database.outdated", hint="run: uploadgate db upgrade")
         except UnavailableError:
             _log.warning("database.unavailable")
+        except Exception:  # noqa: BLE001 - read-only, locked, …: told, and tried again
+            _log.exception("database.not_ready")
         await asyncio.sleep(_SCHEMA_RETRY_SECONDS)
 
 
 @asynccontextmanager
-async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+async def _running(work: Coroutine[None, None, None], readiness: Readiness) -> AsyncIterator[None]:
     """One background task for as long as the block; its failure is told, not swallowed."""
     task = asyncio.create_task(work)
-    task.add_done_callback(_tell_failure)
+    task.add_done_callback(functools.partial(_tell_failure, readiness))
     try:
         yield
     finally:
@@ -351,6 +365,8 @@ async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
         await asyncio.wait([task])  # how it ended has been told
 
 
-def _tell_failure(task: "asyncio.Task[None]") -> None:
+def _tell_failure(readiness: Readiness, task: "asyncio.Task[None]") -> None:
+    """A replica that completes nothing any more should get no traffic: it is unready for good."""
     if not task.cancelled() and task.exception() is not None:
+        readiness.fail()
         _log.critical("background work ended", exc_info=task.exception())

@@ -33,10 +33,13 @@ class HttpSettings(Group):
         description="Origins whose pages may call the API; `*` only in development.",
     )
     body_limit: Count = Field(
-        262_144, description="Largest request body in bytes. An SNS message has at most 256 KiB."
+        65_536, description="Largest request body in bytes; webhooks have limits of their own."
     )
     max_concurrent: Count = Field(
         200, description="Requests handled at once; more wait in the admission queue."
+    )
+    max_concurrent_webhooks: Count = Field(
+        50, description="The same for webhooks, which never wait behind the API's own requests."
     )
     max_waiting: int = Field(
         10_000, ge=0, description="Requests that may wait for admission; beyond, 503 at once."
@@ -45,7 +48,7 @@ class HttpSettings(Group):
         30, description="Longest wait for admission, then 503 with Retry-After."
     )
     body_seconds: Seconds = Field(
-        20, description="Longest wait for the next piece of a request's body, then 408."
+        20, description="Longest time for a request's whole body to arrive, then 408."
     )
     keep_alive_seconds: Count = Field(
         75, description="Idle connections are kept this long; keep it above the load balancer's."
@@ -136,6 +139,11 @@ class CognitoSettings(Group):
     token_seconds: int = Field(
         900, ge=1, le=86_400, description="TokenDuration of the OpenID token, as AWS bounds it."
     )
+    max_concurrent: Count = Field(
+        100,
+        description="Calls to Cognito at once; more are told to wait, so that one that hangs "
+        "does not hold up everything else.",
+    )
     endpoint: str | None = Field(
         None, description="Where the service reaches Cognito; unset: AWS's own."
     )
@@ -197,7 +205,9 @@ class CompletionSettings(Group):
     batch: Count = Field(50, description="Events claimed at once.")
     concurrency: Count = Field(16, description="HEAD requests of one replica at once.")
     lease_seconds: Seconds = Field(60, description="A claim not finished by then is free again.")
-    max_attempts: Count = Field(12, description="Tries of one event while the store is away.")
+    max_attempts: Count = Field(
+        12, description="Tries of an event that fails by a fault of the service's own."
+    )
     overdue_seconds: Seconds = Field(
         30, description="An upload without news for so long is looked up at the store."
     )
@@ -209,6 +219,14 @@ class CompletionSettings(Group):
 class WebhookSettings(Group):
     """Which sources may say that an object has arrived."""
 
+    seaweedfs_body_limit: Count = Field(
+        16_777_216,
+        description="Largest notification in bytes, read after the token has been checked: the "
+        "filer lists every chunk of an object, about 490 bytes a part, and its metadata.",
+    )
+    sns_body_limit: Count = Field(
+        524_288, description="Largest SNS message in bytes; SNS itself allows 256 KiB of text."
+    )
     seaweedfs_tokens: list[SecretStr] = Field(
         default_factory=list,
         description="Bearer tokens of the SeaweedFS filer (two while one is being replaced); "

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import structlog
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    HTTPClientError,
     NoCredentialsError,
     PartialCredentialsError,
 )
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("uploadgate.store")
 _SERVER_FAULT = 500
+_BAD_REQUEST = 400
 # What botocore's parser raises for bodies that are not the API's.
 _NO_ANSWER_OF_S3 = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
@@ -33,9 +36,13 @@ def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
 def _mapped(error: ClientError) -> UploadgateError:
     code = _code(error)
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    status = _status(error)
     _log.warning("store.refused", operation=error.operation_name, aws_code=code[:64], status=status)
     transient = code in _BUSY or status >= _SERVER_FAULT
     return StoreUnavailableError() if transient else StoreRefusedError()
@@ -71,6 +78,14 @@ class S3Store:
             except ClientError as error:
                 if _code(error) in _ABSENT:
                     return None
+                if _status(error) == _BAD_REQUEST:
+                    return await self._listed(bucket, key)
+                raise
+            except HTTPClientError as error:
+                if isinstance(error.kwargs.get("error"), aiohttp.ClientResponseError):
+                    # Headers beyond what S3 allows (a self-hosted store may take them) and
+                    # beyond what the transport reads.
+                    return await self._listed(bucket, key)
                 raise
             return StoredObject(
                 size=int(answer["ContentLength"]),
@@ -79,6 +94,21 @@ class S3Store:
                 version_id=_version(answer),
                 checksum=_full_object_checksum(answer),
             )
+
+    async def _listed(self, bucket: str, key: str) -> StoredObject | None:
+        """A HEAD answers 400 without the client's own key (SSE-C), and for faults of ours alike.
+        A listing, which needs no such key, tells the two apart: it fails for the latter.
+        """
+        answer: Any = await self._client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+        for found in answer.get("Contents", []):
+            if found["Key"] == key:
+                return StoredObject(
+                    size=int(found["Size"]),
+                    etag=str(found["ETag"]).strip('"'),
+                    content_type="application/octet-stream",
+                    readable=False,
+                )
+        return None
 
     async def delete(self, bucket: str, key: str, *, etag: str | None) -> bool:
         condition: Any = {} if etag is None else {"IfMatch": f'"{etag}"'}

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import FrameType
 
 import typer
@@ -11,6 +12,7 @@ import uvicorn
 
 import logs
 from cli.configuration import REFUSED, load_or_exit
+from cli.http_protocol import BoundedHttpProtocol
 from settings import HttpSettings, Settings, sqlite_path
 
 # For what is being answered when the drain is over.
@@ -69,11 +71,12 @@ class DrainingServer(uvicorn.Server):
 def run(workers: int) -> int:
     """The exit code: 2 for settings that were refused, 3 when the service could not start."""
     settings = load_or_exit()
-    refusal = _refusal(settings, workers)
-    if refusal is not None:
-        typer.echo(refusal, err=True)
-        return REFUSED
-    _server(settings).run()
+    with ExitStack() as life:
+        refusal = _refusal(settings, workers) or _claim(settings, life)
+        if refusal is not None:
+            typer.echo(refusal, err=True)
+            return REFUSED
+        _server(settings).run()
     return 0
 
 
@@ -83,6 +86,12 @@ def _refusal(settings: Settings, workers: int) -> str | None:
     if sqlite_path(settings.database.url.get_secret_value()) is not None:
         return "SQLite is for one process: use Postgres, and one process a replica."
     return "One process a replica: start more replicas instead of workers."
+
+
+def _claim(settings: Settings, life: ExitStack) -> str | None:
+    from cli.sole_process import claim  # noqa: PLC0415 - loads the database's driver
+
+    return claim(settings.database.url.get_secret_value(), life)
 
 
 def _server(settings: Settings) -> DrainingServer:
@@ -104,7 +113,7 @@ def _config(http: HttpSettings, app: object) -> uvicorn.Config:
         host=http.host,
         port=http.port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttpProtocol,
         ws="none",
         lifespan="on",
         workers=1,

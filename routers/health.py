@@ -23,7 +23,7 @@ class DegradedDependency(BaseModel):
 
 class ReadyResponse(BaseModel):
     status: str = Field(
-        description="`ready`, `starting`, `draining`, `misconfigured` or `unavailable`.",
+        description="`ready`, `starting`, `draining`, `failed`, `misconfigured` or `unavailable`.",
         examples=["ready"],
     )
     degraded: list[DegradedDependency]

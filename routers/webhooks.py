@@ -35,6 +35,7 @@ async def _take(
     if receiver is None:
         raise errors.WebhookDisabledError
     headers = {name.lower(): value for name, value in request.headers.items()}
+    receiver.admit(headers)
     events = await receiver.receive(await request.body(), headers)
     return Accepted(accepted=await services.completion.accept(events))
 

@@ -19,6 +19,7 @@ class Phase(StrEnum):
     STARTING = "starting"
     READY = "ready"
     DRAINING = "draining"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Degraded:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`status` is ready, starting, draining, misconfigured or unavailable."""
+    """`status` is ready, starting, draining, failed, misconfigured or unavailable."""
 
     status: str
     degraded: tuple[Degraded, ...]
@@ -69,6 +70,10 @@ class Readiness:
     def drain(self) -> None:
         """From now on unready: load balancers take the replica out while it serves on."""
         self._phase = Phase.DRAINING
+
+    def fail(self) -> None:
+        """A part without which the replica is of no use has ended."""
+        self._phase = Phase.FAILED
 
     async def report(self) -> Report:
         if self._phase is not Phase.READY:

@@ -1,7 +1,9 @@
 """The engine, opened once for the application's life."""
 
+import os
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
@@ -32,6 +34,7 @@ class Database:
         starve each other (p99 of a small insert, 32 at once: over 1 s).
         """
         sqlite = url.startswith("sqlite")
+        _make_private(sqlite_file(url))
         engine = create_async_engine(
             url,
             poolclass=AsyncAdaptedQueuePool,
@@ -72,6 +75,29 @@ class Database:
         """Raises UnavailableError."""
         async with self.transaction() as connection:
             await connection.exec_driver_sql("SELECT 1")
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Where SQLite keeps it; None for other databases, in memory, or named by a URI (`uri=true`).
+
+    Unlike the setting's own path it is read as the engine reads it, without the options.
+    """
+    parts = make_url(url)
+    named = parts.database not in {None, "", ":memory:"} and "uri" not in parts.query
+    if parts.get_backend_name() != "sqlite" or not named:
+        return None
+    return Path(str(parts.database))
+
+
+def _make_private(file: Path | None) -> None:
+    """SQLite would make it for everyone to read; its -wal and -shm take over the file's mode.
+
+    Never opens one that exists: closing it again would end SQLite's own locks in this process.
+    A folder that is away is told when the database is used.
+    """
+    if file is not None:
+        with suppress(OSError):
+            os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _is_away(error: DBAPIError | OSError) -> bool:

@@ -68,6 +68,10 @@ class SnsReceiver:
         self._clock = clock
         self._max_age = timedelta(seconds=max_age_seconds)
 
+    def admit(self, headers: Mapping[str, str]) -> None:
+        """Raw delivery carries no signature: refused before its body is read."""
+        _refuse_raw_delivery(headers)
+
     async def receive(self, body: bytes, headers: Mapping[str, str]) -> list[ObjectEvent]:
         """The objects that a delivery tells of; [] for all that is not about objects.
 

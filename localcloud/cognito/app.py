@@ -1,6 +1,7 @@
 """The HTTP surface: JSON 1.1 on POST /, and the documents that verify the pool's tokens."""
 
 import asyncio
+import json
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
@@ -41,6 +42,13 @@ _EXPOSED_HEADERS = ("x-amzn-RequestId", "x-amzn-ErrorType", "x-amzn-ErrorMessage
 _Operation = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
+class _AsciiJson(JSONResponse):
+    """Escapes all else, as half of a surrogate pair has no bytes of its own."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, separators=(",", ":")).encode("ascii")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CognitoApi:
     """What a request meets: the signature's check, the quota, the pool."""
@@ -60,7 +68,7 @@ class CognitoApi:
             headers = {"x-amzn-ErrorType": f"{error.code}:"}
         except ClientDisconnect:
             return Response(status_code=400)
-        return JSONResponse(
+        return _AsciiJson(
             answer,
             status,
             headers={"x-amzn-RequestId": request_id, "Cache-Control": "no-store", **headers},

@@ -34,6 +34,8 @@ def parse_input(operation: str, body: bytes) -> dict[str, Any]:
     """
     try:
         found = json.loads(body or b"{}")
+        # Python's JSON lets halves of surrogate pairs in, which no text of bytes can hold.
+        json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise SerializationException("could not parse the body as JSON") from error
     shape = _shapes()[operation]

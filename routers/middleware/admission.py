@@ -5,6 +5,7 @@ queue; the rest is told at once to come again. Health checks never wait.
 """
 
 import asyncio
+from typing import TypedDict
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -13,32 +14,19 @@ from routers.middleware.request_id import SCOPE_KEY
 from routers.problems import problem_response
 
 _ALWAYS = frozenset({"/livez", "/readyz"})
+_WEBHOOKS = "/v1/webhooks/"
 
 
-class Admission:
-    def __init__(
-        self, app: ASGIApp, *, max_concurrent: int, max_waiting: int, wait_seconds: float
-    ) -> None:
-        self._app = app
-        self._places = asyncio.Semaphore(max_concurrent)
+class Gate:
+    """So many places, and a bounded queue before them."""
+
+    def __init__(self, *, places: int, max_waiting: int, wait_seconds: float) -> None:
+        self._places = asyncio.Semaphore(places)
         self._max_waiting = max_waiting
         self._wait_seconds = wait_seconds
         self._waiting = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in _ALWAYS:
-            await self._app(scope, receive, send)
-            return
-        if not await self._admit():
-            answer = problem_response(OverloadedError(retry_after=2), scope.get(SCOPE_KEY))
-            await answer(scope, receive, send)
-            return
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._places.release()
-
-    async def _admit(self) -> bool:
+    async def admit(self) -> bool:
         if self._places.locked() and self._waiting >= self._max_waiting:
             return False
         self._waiting += 1
@@ -49,3 +37,43 @@ class Admission:
             return False
         finally:
             self._waiting -= 1
+
+    def leave(self) -> None:
+        self._places.release()
+
+
+class Admission:
+    """Webhooks have a gate of their own: neither they nor the API's requests wait for the other."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_concurrent: int,
+        max_concurrent_webhooks: int,
+        max_waiting: int,
+        wait_seconds: float,
+    ) -> None:
+        self._app = app
+        waits: _Waits = {"max_waiting": max_waiting, "wait_seconds": wait_seconds}
+        self._api = Gate(places=max_concurrent, **waits)
+        self._webhooks = Gate(places=max_concurrent_webhooks, **waits)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in _ALWAYS:
+            await self._app(scope, receive, send)
+            return
+        gate = self._webhooks if scope["path"].startswith(_WEBHOOKS) else self._api
+        if not await gate.admit():
+            answer = problem_response(OverloadedError(retry_after=2), scope.get(SCOPE_KEY))
+            await answer(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            gate.leave()
+
+
+class _Waits(TypedDict):
+    max_waiting: int
+    wait_seconds: float

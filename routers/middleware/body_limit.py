@@ -1,53 +1,102 @@
-"""Bodies are bounded in size and may not dawdle: no file passes through this service."""
+"""Bodies are bounded in size and in the time they take: no file passes through this service.
+
+A body is read whole before the request takes a place behind the admission gate, so that clients
+who dawdle hold no place. Webhooks may be larger: theirs are read by the route, after the source
+has shown its token, and their gate is their own.
+"""
 
 import asyncio
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from errors import BodyTooLargeError, RequestTimeoutError
+from routers.middleware.request_id import SCOPE_KEY
+from routers.problems import problem_response
 
 
 class BodyLimit:
-    """`largest` in bytes; `seconds` is the longest wait for the next piece of a body.
-
-    Raises inside the application, where the problem handlers turn it into an answer.
+    """`largest` in bytes, `larger` by path for bodies that are read behind the gate; `seconds`
+    is the longest time for a whole body.
     """
 
-    def __init__(self, app: ASGIApp, *, largest: int, seconds: float) -> None:
+    def __init__(
+        self, app: ASGIApp, *, largest: int, larger: Mapping[str, int], seconds: float
+    ) -> None:
         self._app = app
         self._largest = largest
+        self._larger = larger
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        left = self._largest
-        whole = False
-        declared = Headers(scope=scope).get("content-length", "")
-
-        async def limited() -> Message:
-            nonlocal left, whole
-            if whole:
-                return await receive()  # waits for the client to leave: no bound on that
-            if declared.isdigit() and int(declared) > self._largest:
-                raise self._too_large()
-            message = await self._in_time(receive)
-            left -= len(message.get("body", b""))
-            if left < 0:
-                raise self._too_large()
-            whole = not message.get("more_body", False)
-            return message
-
-        await self._app(scope, limited, send)
-
-    async def _in_time(self, receive: Receive) -> Message:
+        limit = self._larger.get(scope["path"])
+        if limit is not None:
+            await self._app(scope, _Body(scope, receive, limit, self._seconds).piece, send)
+            return
+        body = _Body(scope, receive, self._largest, self._seconds)
         try:
-            async with asyncio.timeout(self._seconds):
-                return await receive()
+            whole = await body.whole()
+        except (BodyTooLargeError, RequestTimeoutError) as error:
+            await problem_response(error, scope.get(SCOPE_KEY))(scope, receive, send)
+            return
+        if whole is not None:
+            await self._app(scope, _replayed(whole, receive), send)
+
+
+class _Body:
+    """One request's body. Raises BodyTooLargeError or RequestTimeoutError."""
+
+    def __init__(self, scope: Scope, receive: Receive, limit: int, seconds: float) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._left = limit
+        self._deadline = asyncio.get_running_loop().time() + seconds
+        self._ended = False
+        declared = Headers(scope=scope).get("content-length", "")
+        self._declared = int(declared) if declared.isdecimal() and len(declared) < 20 else 0  # noqa: PLR2004
+
+    async def whole(self) -> bytes | None:
+        """None when the client left."""
+        pieces = []
+        while not self._ended:
+            message = await self.piece()
+            if message["type"] == "http.disconnect":
+                return None
+            pieces.append(message.get("body", b""))
+        return b"".join(pieces)
+
+    async def piece(self) -> Message:
+        if self._ended:
+            return await self._receive()  # waits for the client to leave: no bound on that
+        if self._declared > self._limit:
+            raise self._too_large()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
         except TimeoutError:
             raise RequestTimeoutError from None
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            raise self._too_large()
+        self._ended = not message.get("more_body", False)
+        return message
 
     def _too_large(self) -> BodyTooLargeError:
-        return BodyTooLargeError(f"A request's body may have {self._largest} bytes at most")
+        return BodyTooLargeError(f"This request's body may have {self._limit} bytes at most")
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay

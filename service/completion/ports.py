@@ -49,10 +49,13 @@ class Owners(Protocol):
 
 
 class NotificationReceiver(Protocol):
-    """One source's door: proves where a message comes from, then reads it."""
+    """One source's door: proves where a message comes from, then reads it. Header names are in
+    lower case. Raises WebhookForgedError, WebhookMalformedError (never right) or
+    WebhookUnverifiableError (send it again).
+    """
 
-    async def receive(self, body: bytes, headers: Mapping[str, str]) -> list[ObjectEvent]:
-        """Raises WebhookForgedError, WebhookMalformedError (never right) or
-        WebhookUnverifiableError (send it again). Header names are in lower case.
-        """
+    def admit(self, headers: Mapping[str, str]) -> None:
+        """What can be refused by the headers alone is refused before the body is read."""
         ...
+
+    async def receive(self, body: bytes, headers: Mapping[str, str]) -> list[ObjectEvent]: ...

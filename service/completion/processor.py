@@ -16,12 +16,15 @@ from service.completion.settlement import Settlement
 _log = structlog.get_logger("uploadgate.completion")
 _FIRST_RETRY = 1.0
 _LONGEST_RETRY = 300.0
+_MOST_WAITS = 10_000  # about a month
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessorLimits:
     """`batch` events are claimed at once for `lease`, `concurrency` of them settled at a time.
-    An event is given up after `max_attempts`; the sweep still looks after its record.
+    `max_attempts` bounds the tries of an event that fails by a fault of ours. A store or database
+    that is away, or refuses for now, is waited for: an object without a record has nothing else
+    that remembers it.
     """
 
     batch: int
@@ -75,7 +78,8 @@ class Processor:
     async def _later(self, event: Claimed, error: Exception) -> None:
         now = self._clock()
         cause = error.code if isinstance(error, UploadgateError) else type(error).__name__
-        if event.attempts >= self._limits.max_attempts:
+        away = isinstance(error, UploadgateError | TimeoutError)
+        if event.attempts >= (_MOST_WAITS if away else self._limits.max_attempts):
             _log.error("event.given_up", event_id=event.id, cause=cause)
             await self._inbox.give_up(event, self._worker, cause, now)
             return

@@ -64,7 +64,7 @@ class Settlement:
         stored = await self._store.head(bucket, key)
         if stored is None:
             return Outcome.ABSENT
-        if record is None or _comes_back(record, stored):
+        if record is None or self._comes_back(record, stored):
             return await self._adopt(bucket, key, stored, record)
         if record.status in ENDED:
             return await self._delete_stray(record, stored)
@@ -164,13 +164,13 @@ class Settlement:
             **changes,
         )
 
-
-def _comes_back(record: Upload, stored: StoredObject) -> bool:
-    """A name that a user chose may be used again after its object was deleted or rejected; a key
-    of ours, which holds the upload's id, never is.
-    """
-    return (
-        record.origin is Origin.ADOPTED
-        and record.status in ENDED
-        and not (record.status is UploadStatus.REJECTED and record.etag == stored.etag)
-    )
+    def _comes_back(self, record: Upload, stored: StoredObject) -> bool:
+        """A name that a user chose may be used again after its object was deleted or rejected;
+        a key of ours, which holds the upload's id, never is. The very object that was rejected
+        stays so, unless today's rules would take it.
+        """
+        if record.origin is not Origin.ADOPTED or record.status not in ENDED:
+            return False
+        if record.status is not UploadStatus.REJECTED or record.etag != stored.etag:
+            return True
+        return verify(record, stored, self._policy.profile(record.profile)).accepted

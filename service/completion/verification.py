@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.uploads.model import Upload
+from service.uploads.model import Checksum, Upload
 from service.uploads.policy import Profile
 from service.uploads.ports import StoredObject
 
@@ -16,23 +16,31 @@ class Verdict:
 
 
 def verify(upload: Upload, stored: StoredObject, profile: Profile) -> Verdict:
-    """Size against announcement and limit, then the checksum.
+    """Readable at all, then size against announcement and limit, then the checksum."""
+    fault = _fault(upload, stored, profile)
+    if fault is not None:
+        return Verdict(accepted=False, reason=fault)
+    return _compared(upload.declared_checksum, stored.checksum)
 
-    A checksum that the store does not hold in full-object form cannot be compared; that is said,
-    and not taken as a fault of the object: a stock client may have sent another kind.
-    """
+
+def _fault(upload: Upload, stored: StoredObject, profile: Profile) -> str | None:
+    if not stored.readable:
+        return "it cannot be read: encrypted with the client's own key, or its headers too large"
     if upload.declared_size is not None and stored.size != upload.declared_size:
-        return Verdict(
-            accepted=False,
-            reason=f"{upload.declared_size} bytes were announced, {stored.size} arrived",
-        )
+        return f"{upload.declared_size} bytes were announced, {stored.size} arrived"
     if stored.size > profile.largest:
-        return Verdict(accepted=False, reason=f"more than the {profile.largest} bytes allowed")
-    wanted = upload.declared_checksum
+        return f"more than the {profile.largest} bytes allowed"
+    return None
+
+
+def _compared(wanted: Checksum | None, found: Checksum | None) -> Verdict:
+    """A checksum that the store does not hold in full-object form cannot be compared; that is
+    said, and not taken as a fault of the object: a stock client may have sent another kind.
+    """
     if wanted is None:
         return Verdict(accepted=True)
-    if stored.checksum is None or stored.checksum.algorithm != wanted.algorithm:
+    if found is None or found.algorithm != wanted.algorithm:
         return Verdict(accepted=True, reason="the store holds no such checksum to compare")
-    if stored.checksum.value != wanted.value:
+    if found.value != wanted.value:
         return Verdict(accepted=False, reason=f"the {wanted.algorithm} checksum differs")
     return Verdict(accepted=True)

@@ -1,5 +1,8 @@
 """Grants by Cognito developer identities."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -7,6 +10,7 @@ import structlog
 
 from errors import (
     CognitoNotConfiguredError,
+    CognitoUnavailableError,
     IdentityConflictError,
     TransportUnavailableError,
     UploadgateError,
@@ -43,6 +47,7 @@ class Grants:
         policy: CredentialsPolicy,
         place: Place,
         token_seconds: int,
+        max_calls: int,
         clock: Clock,
     ) -> None:
         self._pool = pool
@@ -51,6 +56,7 @@ class Grants:
         self._place = place
         self._token_seconds = token_seconds
         self._clock = clock
+        self._calls = asyncio.Semaphore(max_calls)
         self._trouble: tuple[UploadgateError, datetime] | None = None
 
     async def grant(self, user_id: str, mode: Mode) -> CognitoGrant:
@@ -78,8 +84,10 @@ class Grants:
     async def exchange(self, user_id: str) -> Exchanged:
         """For thin clients: the service itself calls GetCredentialsForIdentity."""
         open_id, pool = await self._token(user_id)
+        async with self._call():
+            credentials = await pool.credentials(open_id)
         return Exchanged(
-            credentials=await pool.credentials(open_id),
+            credentials=credentials,
             place=self._place,
             key_prefix=identity_folder(open_id.identity_id),
             server_time=self._clock(),
@@ -115,23 +123,30 @@ class Grants:
         if self._trouble is not None and self._clock() - self._trouble[1] < _TROUBLE_LASTS:
             raise self._trouble[0]
 
-    async def _ask(self, pool: IdentityPool, user_id: str) -> OpenIdToken:
+    @asynccontextmanager
+    async def _call(self) -> AsyncIterator[None]:
+        """One call to Cognito: bounded in number, so that one that hangs holds up its own callers
+        only, and remembered for `check`.
+        """
+        if self._calls.locked():
+            raise CognitoUnavailableError("Too many calls wait for Cognito", retry_after=2)
         try:
-            open_id = await pool.open_id_token(user_id, seconds=self._token_seconds)
+            async with self._calls:
+                yield
         except IdentityConflictError:
             raise  # this user's own trouble
         except UploadgateError as error:
             self._trouble = (type(error)(), self._clock())
             raise
         self._trouble = None
-        return open_id
 
     async def _token(self, user_id: str) -> tuple[OpenIdToken, IdentityPool]:
         """Policy first: no grant, no call of Cognito's."""
         self._policy.check_credentials()
         if self._pool is None:
             raise CognitoNotConfiguredError
-        open_id = await self._ask(self._pool, user_id)
+        async with self._call():
+            open_id = await self._pool.open_id_token(user_id, seconds=self._token_seconds)
         replaced = await self._history.note(self._pool.pool_id, user_id, open_id.identity_id)
         if replaced is not None:
             # The folder changed with it: what was uploaded before lies under the old one.

@@ -52,13 +52,16 @@ class UploadRecords(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """What the store answers to a HEAD. `size` in bytes, `etag` without quotes."""
+    """What the store answers to a HEAD. `size` in bytes, `etag` without quotes. Not `readable`:
+    there, but encrypted with a key that only the client has, or with headers beyond S3's limits.
+    """
 
     size: int
     etag: str
     content_type: str
     version_id: str | None = None
     checksum: Checksum | None = None
+    readable: bool = True
 
 
 class ObjectStore(Protocol):

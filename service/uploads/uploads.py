@@ -123,18 +123,18 @@ class Uploads:
         upload = await self.get(user_id, upload_id)
         if upload.status in ENDED:
             return upload
-        look_again = None
         if upload.status in IN_FLIGHT:
             after, reason = UploadStatus.ABORTED, "aborted by the user"
-            # The client's own credentials may still write: the sweep deletes what comes.
-            look_again = self._clock() + self._timing.overdue
         elif upload.status is UploadStatus.RECEIVED:
             raise UploadStateError("The upload is being verified; ask again in a moment")
         else:
             after, reason = UploadStatus.DELETED, "deleted by the user"
             await self._delete_object(upload)
+        now = self._clock()
+        # The client's own credentials may still write: the sweep deletes what comes.
+        look_again = now + self._timing.overdue
         ended = await self._records.transition(
-            upload, after, self._clock(), status_reason=reason, next_look_at=look_again, looks=0
+            upload, after, now, status_reason=reason, next_look_at=look_again, looks=0
         )
         if ended is None:
             raise UploadStateError("The upload moved on meanwhile; look at it again")
@@ -142,4 +142,6 @@ class Uploads:
 
     async def _delete_object(self, upload: Upload) -> None:
         if not await self._store.delete(upload.bucket, upload.key, etag=upload.etag):
-            raise UploadStateError("The object was written again meanwhile; ask again")
+            # Its event is late or lost: the sweep looks now, and tells it as replaced.
+            await self._records.looked(upload, self._clock())
+            raise UploadStateError("The object was written again meanwhile; ask again in a moment")

@@ -1,5 +1,6 @@
 """An identity pool and its history in memory."""
 
+import asyncio
 import uuid
 from datetime import timedelta
 
@@ -13,7 +14,7 @@ TOKEN = "open-id-token-that-is-secret"
 
 class MemoryPool:
     """Implements service.grants.ports.IdentityPool. Counts its calls; `failures` are raised
-    first, one a call.
+    first, one a call; with `hold` they wait until it is set.
     """
 
     def __init__(self) -> None:
@@ -21,9 +22,12 @@ class MemoryPool:
         self.identities: dict[str, str] = {}
         self.failures: list[Exception] = []
         self.calls = 0
+        self.hold: asyncio.Event | None = None
 
     async def open_id_token(self, user_id: str, *, seconds: int) -> OpenIdToken:
         self.calls += 1
+        if self.hold is not None:
+            await self.hold.wait()
         if self.failures:
             raise self.failures.pop(0)
         identity_id = self.identities.setdefault(user_id, f"us-east-1:{uuid.uuid4()}")

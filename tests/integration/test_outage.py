@@ -26,6 +26,29 @@ async def test_a_file_uploaded_while_the_service_was_stopped_completes_by_itself
     assert done["size"] == 5
 
 
+async def test_an_overwrite_while_the_service_was_stopped_can_still_be_deleted(
+    stack: Stack,
+) -> None:
+    user = await stack.user()
+    keys = await store.credentials(stack, user)
+    body = {"filename": "a.bin", "size": 5}
+    upload = (await stack.api.post("/v1/uploads", headers=user.headers, json=body)).json()
+    place = {"Bucket": upload["bucket"], "Key": upload["key"]}
+    await asyncio.to_thread(store.client(keys).put_object, **place, Body=b"hello")
+    await stack.upload_becomes(user, upload["id"], "completed")
+
+    assert await stack.service.stop() == 0
+    await asyncio.to_thread(store.client(keys).put_object, **place, Body=b"HELLO")
+    await stack.service.start()
+
+    address = f"/v1/uploads/{upload['id']}"
+    first = await stack.api.delete(address, headers=user.headers)
+    assert (first.status_code, first.json()["code"]) == (409, "upload_state")
+    await stack.upload_becomes(user, upload["id"], "replaced")
+    second = await stack.api.delete(address, headers=user.headers)
+    assert second.json()["status"] == "deleted"
+
+
 async def test_sigterm_makes_the_service_unready_and_it_serves_on_until_the_drain_is_over(
     stack: Stack,
 ) -> None:

@@ -129,3 +129,62 @@ async def test_another_users_upload_does_not_exist(stack: Stack) -> None:
             method, f"/v1/uploads/{upload['id']}", headers=other.headers
         )
         assert (answer.status_code, answer.json()["code"]) == (404, "upload_not_found")
+
+
+async def test_an_object_whose_event_is_large_is_adopted(stack: Stack) -> None:
+    """The filer tells of every chunk and all metadata: more than any call of the API may send."""
+    user = await stack.user()
+    keys = await store.credentials(stack, user)
+    key = f"{keys['key_prefix']}large-event.bin"
+    await asyncio.to_thread(
+        store.client(keys).put_object,
+        Bucket=keys["bucket"],
+        Key=key,
+        Body=b"x",
+        Metadata={f"a{number}": "x" * 2000 for number in range(40)},
+    )
+
+    async def adopted() -> Any:
+        answer = await stack.api.get("/v1/uploads?status=completed", headers=user.headers)
+        return answer.json()["items"]
+
+    [upload] = await eventually(adopted, "an adopted record")
+    assert upload["key"] == key
+
+
+async def test_an_object_with_headers_beyond_s3s_limits_is_rejected_and_deleted(
+    stack: Stack,
+) -> None:
+    user = await stack.user()
+    keys = await store.credentials(stack, user)
+    upload = await _announce(stack, user.headers, 1)
+    await asyncio.to_thread(
+        store.client(keys).put_object,
+        Bucket=upload["bucket"],
+        Key=upload["key"],
+        Body=b"x",
+        Metadata={"a": "x" * 200_000},
+    )
+    rejected = await stack.upload_becomes(user, upload["id"], "rejected")
+    assert "headers" in rejected["status_reason"]
+    await eventually(lambda: _gone(stack, upload), "the object is gone")
+
+
+async def test_an_object_that_the_service_cannot_read_is_rejected_and_deleted(
+    stack: Stack,
+) -> None:
+    """Encrypted with the client's own key (SSE-C): nothing about it could be verified."""
+    user = await stack.user()
+    keys = await store.credentials(stack, user)
+    upload = await _announce(stack, user.headers, 5)
+    await asyncio.to_thread(
+        store.client(keys).put_object,
+        Bucket=upload["bucket"],
+        Key=upload["key"],
+        Body=b"hello",
+        SSECustomerAlgorithm="AES256",
+        SSECustomerKey=os.urandom(32),
+    )
+    rejected = await stack.upload_becomes(user, upload["id"], "rejected")
+    assert "encrypted" in rejected["status_reason"]
+    await eventually(lambda: _gone(stack, upload), "the object is gone")

@@ -23,10 +23,14 @@ class FilerReceiver:
         self._tokens = [token.encode() for token in tokens]
         self._bucket = bucket
 
-    async def receive(self, body: bytes, headers: Mapping[str, str]) -> list[ObjectEvent]:
+    def admit(self, headers: Mapping[str, str]) -> None:
+        """Raises WebhookForgedError."""
         given = headers.get("authorization", "")
         if not given.lower().startswith(_SCHEME) or not self._known(given[len(_SCHEME) :].strip()):
             raise WebhookForgedError
+
+    async def receive(self, body: bytes, headers: Mapping[str, str]) -> list[ObjectEvent]:
+        self.admit(headers)
         event = seaweedfs.parse(body, bucket=self._bucket)
         return [] if event is None else [event]
 

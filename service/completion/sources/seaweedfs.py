@@ -18,6 +18,7 @@ The rules below were observed on SeaweedFS 4.48:
 
 import base64
 import binascii
+import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -94,7 +95,10 @@ def _object_event(
     etag = _etag(extended, attributes)
     chunks = [mapping(chunk, "chunk") for chunk in sequence(entry.get("chunks"), "chunks")]
     times = [_integer(attributes.get(name)) for name in ("mtime", "crtime")]
-    parts = ["seaweedfs", bucket, key, version_id, etag, moved_from, _fids(chunks), times]
+    # Times have a resolution of a second, and an empty or inlined object has no chunks: two
+    # writes of one within a second look the same. Settled twice is harmless, lost is not.
+    told_apart = _fids(chunks) or uuid.uuid4().hex
+    parts = ["seaweedfs", bucket, key, version_id, etag, moved_from, told_apart, times]
     return ObjectEvent(
         source="seaweedfs",
         dedupe_key=dedupe_key(compact_json(parts)),

@@ -10,6 +10,7 @@ import uvicorn
 
 from cli import serve
 from cli.configuration import REFUSED
+from cli.http_protocol import BoundedHttpProtocol
 from cli.serve import DrainingServer
 from settings import HttpSettings
 
@@ -102,7 +103,7 @@ def test_being_told_to_stop_is_no_failure(server: DrainingServer) -> None:
 def test_what_uvicorn_is_told() -> None:
     http = HttpSettings.model_validate({"port": 0, "keep_alive_seconds": 61})
     config = serve._config(http, lambda: None)
-    assert (config.loop, config.http, config.lifespan) == ("uvloop", "httptools", "on")
+    assert (config.loop, config.http, config.lifespan) == ("uvloop", BoundedHttpProtocol, "on")
     assert (config.access_log, config.server_header, config.proxy_headers) == (False,) * 3
     assert (config.timeout_keep_alive, config.workers) == (61, 1)
 

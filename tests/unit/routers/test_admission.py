@@ -30,6 +30,7 @@ def gate(app: object, *, concurrent: int = 1, waiting: int = 10, seconds: float 
     return Admission(
         app,  # type: ignore[arg-type]
         max_concurrent=concurrent,
+        max_concurrent_webhooks=1,
         max_waiting=waiting,
         wait_seconds=seconds,
     )
@@ -121,3 +122,17 @@ async def test_who_is_cut_off_while_handled_or_waiting_gives_both_places_back() 
     slow.go.set()
     both = await asyncio.gather(Call().to(gated), Call().to(gated))
     assert [call.status for call in both] == [200, 200]
+
+
+@pytest.mark.parametrize(
+    ("busy", "free"), [("/v1/webhooks/sns", "/v1/uploads"), ("/v1/uploads", "/v1/webhooks/sns")]
+)
+async def test_webhooks_and_the_rest_do_not_wait_for_one_another(busy: str, free: str) -> None:
+    slow = Slow()
+    gated = gate(slow)
+    first = asyncio.create_task(Call(busy).to(gated))
+    await eventually(lambda: slow.inside == 1)
+    second = asyncio.create_task(Call(free).to(gated))
+    await eventually(lambda: slow.inside == 2)
+    slow.go.set()
+    assert [(await call).status for call in (first, second)] == [200, 200]

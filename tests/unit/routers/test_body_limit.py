@@ -1,47 +1,96 @@
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
-from errors import BodyTooLargeError, RequestTimeoutError
+from errors import (
+    BodyTooLargeError,
+    RequestTimeoutError,
+    UploadgateError,
+    WebhookForgedError,
+)
 from routers.middleware.body_limit import BodyLimit
 from tests.fakes.asgi import HANG, Call, body, ok
-from tests.fakes.house import opened_house
+from tests.fakes.house import WEBHOOK_TOKEN, opened_house
 from tests.fakes.problems import assert_problem
 
-limited = BodyLimit(ok, largest=10, seconds=0.02)
+limited = BodyLimit(ok, largest=10, larger={"/larger": 20}, seconds=0.05)
 
 
-@pytest.mark.parametrize(
-    "messages", [[body(b"x" * 10)], [body(b"x" * 5, more=True), body(b"x" * 5)], [body()]]
-)
-async def test_a_body_up_to_the_limit_passes(messages: list[dict[str, object]]) -> None:
-    assert (await Call("/", messages).to(limited)).status == 200
+async def refused(call: Call, kind: type[UploadgateError], path: str) -> None:
+    """Behind the gate by an exception, which the handlers answer; before it by an answer."""
+    if path == "/larger":
+        with pytest.raises(kind):
+            await call.to(limited)
+        return
+    assert (await call.to(limited)).headers["content-type"] == "application/problem+json"
+    assert f'"{kind.code}"'.encode() in call.sent[1]["body"]
 
 
-@pytest.mark.parametrize(
-    "messages",
-    [[body(b"x" * 11)], [body(b"x" * 6, more=True), body(b"x" * 5, more=True), HANG]],
-)
-async def test_a_body_beyond_it_does_not(messages: list[dict[str, object]]) -> None:
-    with pytest.raises(BodyTooLargeError, match="10 bytes"):
-        await Call("/", messages).to(limited)
+PATHS = pytest.mark.parametrize(("path", "limit"), [("/", 10), ("/larger", 20)])
 
 
-async def test_a_body_declared_too_large_is_not_even_read() -> None:
-    with pytest.raises(BodyTooLargeError):
-        await Call("/", [HANG], {"Content-Length": "11"}).to(limited)
+@PATHS
+async def test_a_body_up_to_the_limit_passes(path: str, limit: int) -> None:
+    half = b"x" * (limit // 2)
+    for messages in ([body(half * 2)], [body(half, more=True), body(half)], [body()]):
+        assert (await Call(path, messages).to(limited)).status == 200
 
 
-@pytest.mark.parametrize("declared", ["10", "", "-1", "ten", "1e9"])
+@PATHS
+async def test_a_body_beyond_it_does_not(path: str, limit: int) -> None:
+    most = b"x" * limit
+    for messages in ([body(most + b"x")], [body(most, more=True), body(b"x", more=True), HANG]):
+        await refused(Call(path, messages), BodyTooLargeError, path)
+
+
+@PATHS
+async def test_a_body_declared_too_large_is_not_even_read(path: str, limit: int) -> None:
+    headers = {"Content-Length": str(limit + 1)}
+    await refused(Call(path, [HANG], headers), BodyTooLargeError, path)
+
+
+@pytest.mark.parametrize("declared", ["10", "", "-1", "ten", "1e9", "9" * 5000])
 async def test_what_is_declared_otherwise_is_counted(declared: str) -> None:
     headers = {"Content-Length": declared}
     assert (await Call("/", [body(b"x" * 10)], headers).to(limited)).status == 200
 
 
-@pytest.mark.parametrize("messages", [[HANG], [body(b"x", more=True), HANG]])
-async def test_a_body_that_dawdles_is_given_up(messages: list[dict[str, object]]) -> None:
-    with pytest.raises(RequestTimeoutError):
-        await Call("/", messages).to(limited)
+@PATHS
+async def test_a_body_that_dawdles_is_given_up(path: str, limit: int) -> None:
+    for messages in ([HANG], [body(b"x", more=True), HANG]):
+        await refused(Call(path, messages), RequestTimeoutError, path)
+
+
+async def test_pieces_that_keep_coming_do_not_put_off_the_deadline() -> None:
+    drip = [body(b"", more=True)] * 100
+    call = Call("/", drip)
+    receive = call.receive
+
+    async def slowly() -> Message:
+        await asyncio.sleep(0.01)
+        return await receive()
+
+    call.receive = slowly  # type: ignore[method-assign]
+    await refused(call, RequestTimeoutError, "/")
+
+
+async def test_the_route_sees_the_body_whole_and_then_the_client() -> None:
+    seen: list[Message] = []
+
+    async def route(_scope: Scope, receive: Receive, _send: Send) -> None:
+        seen.extend([await receive(), await receive()])
+
+    gone: Message = {"type": "http.disconnect"}
+    call = Call("/", [body(b"a", more=True), body(b"b"), gone])
+    await call.to(BodyLimit(route, largest=10, larger={}, seconds=1))
+    assert seen == [{"type": "http.request", "body": b"ab", "more_body": False}, gone]
+
+
+async def test_a_client_that_leaves_while_it_sends_reaches_no_route() -> None:
+    call = await Call("/", [body(b"a", more=True), {"type": "http.disconnect"}]).to(limited)
+    assert call.sent == []
 
 
 async def test_a_dawdling_body_is_answered_and_its_place_given_back(
@@ -58,10 +107,29 @@ async def test_a_dawdling_body_is_answered_and_its_place_given_back(
         house.client() as client,
     ):
         for path in ("/v1/uploads", "/v1/auth/login", "/v1/webhooks/seaweedfs"):
-            answer = await client.post(
-                path, content=dawdles(), headers={"content-type": "application/json"}
-            )
+            headers = {
+                "content-type": "application/json",
+                "authorization": f"Bearer {WEBHOOK_TOKEN}",
+            }
+            answer = await client.post(path, content=dawdles(), headers=headers)
             assert_problem(answer, RequestTimeoutError)
+
+
+async def test_without_the_filers_token_its_body_is_not_even_read(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    async with (
+        opened_house(tmp_path_factory.mktemp("filer"), http={"body_seconds": 60}) as house,
+        house.client() as client,
+    ):
+        answer = await client.post("/v1/webhooks/seaweedfs", content=_endless())
+        assert_problem(answer, WebhookForgedError)
+
+
+async def _endless() -> AsyncIterator[bytes]:
+    while True:
+        yield b"x" * 65_536
+        await asyncio.sleep(0)
 
 
 async def never() -> AsyncIterator[None]:

@@ -1,3 +1,4 @@
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from service.grants.grants import Grants
 from service.grants.model import Mode, OpenIdToken, Place
 from service.uploads.policy import Policy, Profile
 from tests.fakes.clock import START, Clock
+from tests.fakes.eventually import eventually
 from tests.fakes.pool import POOL, TOKEN, MemoryHistory, MemoryPool
 
 ADA, EVE = "usr_ada", "usr_eve"
@@ -31,6 +33,7 @@ class House:
             policy=policy or Policy([Profile()]),
             place=PLACE,
             token_seconds=900,
+            max_calls=2,
             clock=self.clock,
         )
 
@@ -139,3 +142,18 @@ async def test_secrets_hide_from_repr() -> None:
     for secret in (TOKEN, "secret-key", "session-token"):
         assert secret not in shown
     assert "ASIA" in shown
+
+
+async def test_a_cognito_that_hangs_holds_up_a_bounded_number_only() -> None:
+    house = House()
+    hangs = asyncio.Event()
+    house.pool.hold = hangs
+    waiting = [asyncio.create_task(house.grants.grant(ADA, "auto")) for _ in range(2)]
+    await eventually(lambda: house.pool.calls == 2)
+    with pytest.raises(CognitoUnavailableError) as refused:
+        await house.grants.grant(EVE, "auto")
+    assert refused.value.retry_after == 2
+    assert house.pool.calls == 2
+    hangs.set()
+    await asyncio.gather(*waiting)
+    assert (await house.grants.grant(EVE, "auto")).mode == "cognito"

@@ -59,7 +59,7 @@ async def test_a_batch_is_bounded_and_so_is_what_happens_at_once() -> None:
 
 async def test_what_fails_is_retried_later_and_later_and_then_given_up() -> None:
     world = await given_events("a")
-    processor = world.processor(Scripted({"a": StoreUnavailableError()}), max_attempts=3)
+    processor = world.processor(Scripted({"a": RuntimeError("ours")}), max_attempts=3)
     for attempt, longest in [(1, 1), (2, 2)]:
         assert await processor.step() == 1
         (row,) = world.inbox.rows
@@ -70,7 +70,20 @@ async def test_what_fails_is_retried_later_and_later_and_then_given_up() -> None
         world.clock.advance(longest)
     assert await processor.step() == 1
     (row,) = world.inbox.rows
-    assert (row.failed, row.outcome, row.done_at) == (True, "store_unavailable", world.clock())
+    assert (row.failed, row.outcome, row.done_at) == (True, "RuntimeError", world.clock())
+
+
+async def test_a_store_that_is_away_is_waited_for_however_long() -> None:
+    world = await given_events("a")
+    script: dict[str, Exception | asyncio.Event] = {"a": StoreUnavailableError()}
+    processor = world.processor(Scripted(script), max_attempts=3)
+    for _ in range(50):
+        assert await processor.step() == 1
+        world.clock.advance(300)
+    assert world.inbox.rows[0].done_at is None
+    script.clear()
+    assert await processor.step() == 1
+    assert world.inbox.rows[0].outcome == "completed"
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("ours"), StoreUnavailableError()])

@@ -1,0 +1,138 @@
+"""uvicorn's HTTP/1.1, with bounds on what comes before a body: uvicorn itself has none, and the
+application sees a request only when its head is complete.
+"""
+
+import asyncio
+import json
+from http import HTTPStatus
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+# What is fed to the parser at once: how far a head can go beyond its bound unnoticed.
+_PIECE = 8 * 1024
+# A socket that is closed with input unread resets, and its client may never see the answer.
+_LINGER_SECONDS = 1.0
+_STATUS = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+_TITLE = "The request's headers are larger than allowed"
+_PROBLEM = {
+    "type": "urn:uploadgate:problem:headers_too_large",
+    "title": _TITLE,
+    "status": _STATUS.value,
+    "detail": _TITLE,
+    "code": "headers_too_large",
+}
+
+
+class HeadTooLargeError(Exception):
+    """Raised within the parser, to stop it."""
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """`largest_head` in bytes, request line included; trailers and chunk sizes count alike.
+
+    `head_seconds` is for a head from its first byte on, and for the rest of a body whose request
+    has been answered already. A connection on which nothing comes is closed as an idle one is.
+    """
+
+    largest_head = 64 * 1024
+    most_headers = 200
+    head_seconds = 10.0
+
+    _in_head = False
+    _useless = 0  # bytes since the last one of a complete head or of a body
+    _too_large = False
+    _refused = False
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_deadline()
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+
+    def data_received(self, data: bytes) -> None:
+        for start in range(0, len(data), _PIECE):
+            if self._refused or self.transport.is_closing():
+                return
+            self._feed(data[start : start + _PIECE])
+
+    def _feed(self, piece: bytes) -> None:
+        if not self._is_answering():
+            self._start_deadline()
+        self._useless += len(piece)
+        super().data_received(piece)
+        if self._useless > self.largest_head and not self._refused:
+            self._too_large = True
+            self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) >= self.most_headers:
+            self._too_large = True
+            raise HeadTooLargeError
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._useless = 0
+        self._end_deadline()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._useless = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._useless = 0
+        self._end_deadline()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._in_head and not self._is_answering():
+            self._start_deadline()  # what came meanwhile waited for the answer, not for its client
+
+    def send_400_response(self, msg: str) -> None:
+        """For what cannot be parsed, too: no answer may be written into another one."""
+        self._refused = True
+        if self._is_answering():
+            self.cycle.keep_alive = False
+        elif self._too_large:
+            self._answer_too_large()
+        else:
+            super().send_400_response(msg)
+
+    def _answer_too_large(self) -> None:
+        body = json.dumps(_PROBLEM).encode()
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"cache-control", b"no-store"),
+            (b"connection", b"close"),
+        ]
+        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+        self.transport.write(STATUS_LINE[_STATUS] + lines + b"\r\n" + body)
+        self.transport.write_eof()
+        self._end_deadline()
+        self._deadline = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _start_deadline(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(self.head_seconds, self.transport.close)
+
+    def _end_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

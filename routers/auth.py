@@ -11,6 +11,7 @@ import errors
 from auth.accounts import TokenPair
 from routers import problems
 from routers.caller import CurrentCaller
+from routers.failures import JSON_BODY
 from routers.json_body import JSON_ONLY
 from routers.no_store import NO_STORE
 from routers.services import Wired
@@ -62,16 +63,9 @@ class CallerResponse(BaseModel):
     )
 
 
-_MALFORMED = (
-    errors.InvalidRequestError,
-    errors.MalformedJsonError,
-    errors.UnsupportedMediaTypeError,
-    errors.BodyTooLargeError,
-    errors.OverloadedError,
-    errors.UnavailableError,
-)
+_BODY = (*JSON_BODY, errors.OverloadedError, errors.UnavailableError)
 _LOGIN_FAILS = problems.responses(
-    *_MALFORMED, errors.InvalidCredentialsError, errors.TooManyAttemptsError
+    *_BODY, errors.InvalidCredentialsError, errors.TooManyAttemptsError
 )
 
 
@@ -106,7 +100,7 @@ async def login_form(
     "/refresh",
     operation_id="refresh",
     summary="Trade a refresh token for a new pair",
-    responses=problems.responses(*_MALFORMED, errors.InvalidRefreshTokenError),
+    responses=problems.responses(*_BODY, errors.InvalidRefreshTokenError),
     dependencies=[JSON_ONLY],
 )
 async def refresh(body: RefreshTokenRequest, services: Wired) -> TokenResponse:
@@ -119,7 +113,7 @@ async def refresh(body: RefreshTokenRequest, services: Wired) -> TokenResponse:
     summary="End a login",
     description="Revokes the refresh token with all its successors; an unknown one is fine.",
     status_code=204,
-    responses=problems.responses(*_MALFORMED),
+    responses=problems.responses(*_BODY),
     dependencies=[JSON_ONLY],
 )
 async def logout(body: RefreshTokenRequest, services: Wired) -> None:

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body
 
-import errors
 from routers.caller import Uploader
+from routers.failures import CALLER, COGNITO, JSON_BODY
 from routers.grant_schemas import CognitoGrantResponse, ExchangeResponse, Grant, GrantRequest
 from routers.json_body import JSON_ONLY
 from routers.no_store import NO_STORE
@@ -16,26 +16,7 @@ router = APIRouter(
     prefix="/v1/credentials", tags=["credentials"], dependencies=[JSON_ONLY, NO_STORE]
 )
 
-_PROBLEMS = responses(
-    errors.NotAuthenticatedError,
-    errors.InvalidTokenError,
-    errors.TokenExpiredError,
-    errors.MissingScopeError,
-    errors.PolicyError,
-    errors.TransportUnavailableError,
-    errors.CognitoNotConfiguredError,
-    errors.IdentityConflictError,
-    errors.CognitoThrottledError,
-    errors.CognitoUnavailableError,
-    errors.CognitoAnswerError,
-    errors.CognitoRefusedError,
-    errors.OverloadedError,
-    errors.UnavailableError,
-    errors.InvalidRequestError,
-    errors.MalformedJsonError,
-    errors.UnsupportedMediaTypeError,
-    errors.BodyTooLargeError,
-)
+_PROBLEMS = responses(*CALLER, *JSON_BODY, *COGNITO)
 
 
 @router.post("", operation_id="create_grant", summary="Get a grant", responses=_PROBLEMS)

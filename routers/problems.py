@@ -134,7 +134,7 @@ def problem_response(
 def responses(*kinds: type[UploadgateError]) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI responses of a route that can fail with these, an example for each."""
     found: dict[int | str, dict[str, Any]] = {}
-    for kind in kinds:
+    for kind in dict.fromkeys(kinds):
         status = STATUS[kind]
         entry = found.setdefault(
             status.value,

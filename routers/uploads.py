@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query, Response, status
 import errors
 from routers import cursor as cursors
 from routers.caller import Uploader
+from routers.failures import CALLER, COGNITO, JSON_BODY
 from routers.json_body import JSON_ONLY
 from routers.no_store import NO_STORE
 from routers.problems import responses
@@ -16,33 +17,15 @@ from service.uploads.model import UploadStatus
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"], dependencies=[NO_STORE])
 
-_CALLER = (
-    errors.NotAuthenticatedError,
-    errors.InvalidTokenError,
-    errors.TokenExpiredError,
-    errors.MissingScopeError,
-    errors.InvalidRequestError,
-    errors.OverloadedError,
-    errors.UnavailableError,
-)
 _CREATE = (
-    *_CALLER,
-    errors.MalformedJsonError,
-    errors.UnsupportedMediaTypeError,
-    errors.BodyTooLargeError,
+    *CALLER,
+    *JSON_BODY,
+    *COGNITO,
     errors.UnknownProfileError,
     errors.UploadTooLargeError,
-    errors.PolicyError,
-    errors.TransportUnavailableError,
-    errors.CognitoNotConfiguredError,
-    errors.IdentityConflictError,
-    errors.CognitoThrottledError,
-    errors.CognitoUnavailableError,
-    errors.CognitoAnswerError,
-    errors.CognitoRefusedError,
 )
 _DELETE = (
-    *_CALLER,
+    *CALLER,
     errors.UploadNotFoundError,
     errors.UploadStateError,
     errors.StoreUnavailableError,
@@ -68,7 +51,7 @@ async def create_upload(
     return UploadResponse.of(upload)
 
 
-@router.get("", operation_id="list_uploads", summary="List uploads", responses=responses(*_CALLER))
+@router.get("", operation_id="list_uploads", summary="List uploads", responses=responses(*CALLER))
 async def list_uploads(
     caller: Uploader,
     services: Wired,
@@ -91,7 +74,7 @@ async def list_uploads(
     "/{upload_id}",
     operation_id="get_upload",
     summary="Show an upload",
-    responses=responses(*_CALLER, errors.UploadNotFoundError),
+    responses=responses(*CALLER, errors.UploadNotFoundError),
 )
 async def get_upload(upload_id: UploadId, caller: Uploader, services: Wired) -> UploadResponse:
     """Another user's upload is 404."""

@@ -23,7 +23,7 @@ HOSTS = (
     ("pkg", "dev"),
     ("mcr.microsoft", "com"),
     ("pypi", "org"),
-    ("pythonhosted", "org"),
+    ("python-hosted".replace("-", ""), "org"),
     ("npmjs", "org"),
     ("npmjs", "com"),
     ("yarnpkg", "com"),

@@ -126,7 +126,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._deadline = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
 
     def _is_answering(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
+        # None before the first request, whatever its type says.
+        return bool(self.cycle) and not self.cycle.response_complete
 
     def _start_deadline(self) -> None:
         if self._deadline is None:

@@ -82,9 +82,10 @@ def sqlite_file(url: str) -> Path | None:
 
     Unlike the setting's own path it is read as the engine reads it, without the options.
     """
+    if not url.startswith("sqlite"):
+        return None
     parts = make_url(url)
-    named = parts.database not in {None, "", ":memory:"} and "uri" not in parts.query
-    if parts.get_backend_name() != "sqlite" or not named:
+    if parts.database in {None, "", ":memory:"} or "uri" in parts.query:
         return None
     return Path(str(parts.database))
 

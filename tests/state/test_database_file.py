@@ -65,6 +65,7 @@ async def test_memory_leaves_no_file(
         ("sqlite+aiosqlite:///:memory:", None),
         ("sqlite+aiosqlite://", None),
         ("postgresql+asyncpg://h/a.db", None),
+        ("garbage", None),
     ],
 )
 def test_which_file_it_is(url: str, file: Path | None) -> None:

@@ -46,6 +46,13 @@ class BodyTooLargeError(UploadgateError):
     title = "The body is larger than allowed"
 
 
+class HeadersTooLargeError(UploadgateError):
+    """Answered by the server itself, before the application sees the request."""
+
+    code = "headers_too_large"
+    title = "The request's headers are larger than allowed"
+
+
 class RequestTimeoutError(UploadgateError):
     code = "request_timeout"
     title = "The body did not arrive in time"

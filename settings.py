@@ -5,7 +5,6 @@ Each is read from the environment as `UPLOADGATE_<NAME>`, a group's as
 What is unsafe outside development is refused when the settings are made.
 """
 
-from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -343,9 +342,3 @@ def _unsafe(settings: Settings) -> list[str]:
         for origin in settings.http.cors_origins
         if origin != "*" and urlsplit(origin).scheme != "https"
     ]
-
-
-def sqlite_path(url: str) -> Path | None:
-    """The file of a SQLite URL, None for any other database."""
-    prefix = "sqlite+aiosqlite:///"
-    return Path(url.removeprefix(prefix)) if url.startswith(prefix) else None

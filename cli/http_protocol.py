@@ -8,18 +8,19 @@ from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from errors import HeadersTooLargeError
+
 # What is fed to the parser at once: how far a head can go beyond its bound unnoticed.
 _PIECE = 8 * 1024
 # A socket that is closed with input unread resets, and its client may never see the answer.
 _LINGER_SECONDS = 1.0
 _STATUS = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-_TITLE = "The request's headers are larger than allowed"
 _PROBLEM = {
-    "type": "urn:uploadgate:problem:headers_too_large",
-    "title": _TITLE,
+    "type": f"urn:uploadgate:problem:{HeadersTooLargeError.code}",
+    "title": HeadersTooLargeError.title,
     "status": _STATUS.value,
-    "detail": _TITLE,
-    "code": "headers_too_large",
+    "detail": HeadersTooLargeError.title,
+    "code": HeadersTooLargeError.code,
 }
 
 

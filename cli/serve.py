@@ -13,7 +13,8 @@ import uvicorn
 import logs
 from cli.configuration import REFUSED, load_or_exit
 from cli.http_protocol import BoundedHttpProtocol
-from settings import HttpSettings, Settings, sqlite_path
+from settings import HttpSettings, Settings
+from state.database import sqlite_file
 
 # For what is being answered when the drain is over.
 GRACE_SECONDS = 20
@@ -83,7 +84,7 @@ def run(workers: int) -> int:
 def _refusal(settings: Settings, workers: int) -> str | None:
     if workers == 1:
         return None
-    if sqlite_path(settings.database.url.get_secret_value()) is not None:
+    if sqlite_file(settings.database.url.get_secret_value()) is not None:
         return "SQLite is for one process: use Postgres, and one process a replica."
     return "One process a replica: start more replicas instead of workers."
 

@@ -2,13 +2,12 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from settings import DEVELOPMENT_SIGNING_KEY, Settings, sqlite_path
+from settings import DEVELOPMENT_SIGNING_KEY, Settings
 from tests.fakes.aws_environment import without_ambient_aws
 
 KEY = "a-signing-key-of-thirty-two-chars"
@@ -173,15 +172,3 @@ def test_settings_do_not_change() -> None:
     for group in (settings, settings.http):
         with pytest.raises(ValidationError):
             group.docs = False  # type: ignore[misc, union-attr]
-
-
-@pytest.mark.parametrize(
-    ("url", "path"),
-    [
-        ("sqlite+aiosqlite:///uploadgate.db", Path("uploadgate.db")),
-        ("sqlite+aiosqlite:////var/lib/x.db", Path("/var/lib/x.db")),
-        ("postgresql+asyncpg://u@db/x", None),
-    ],
-)
-def test_where_the_file_of_sqlite_is(url: str, path: Path | None) -> None:
-    assert sqlite_path(url) == path

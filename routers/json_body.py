@@ -5,7 +5,7 @@ from fastapi import Depends, Request
 from errors import UnsupportedMediaTypeError
 
 
-def _json_only(request: Request) -> None:
+async def _json_only(request: Request) -> None:
     headers = request.headers
     if "transfer-encoding" not in headers and headers.get("content-length", "0") == "0":
         return  # no body, whatever type a client names; the route judges its absence

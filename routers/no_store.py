@@ -3,7 +3,7 @@
 from fastapi import Depends, Response
 
 
-def _no_store(response: Response) -> None:
+async def _no_store(response: Response) -> None:
     response.headers["Cache-Control"] = "no-store"
 
 

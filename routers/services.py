@@ -26,7 +26,8 @@ class Services:
     sns: NotificationReceiver | None = None
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
+    """Coroutine, like every dependency here: FastAPI sends plain functions to a thread each."""
     services: Services = request.state.services
     return services
 

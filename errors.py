@@ -210,11 +210,11 @@ class UploadNotFoundError(UploadgateError):
 
 
 class UploadStateError(UploadgateError):
-    """The upload is in a state in which this cannot be done, or moved on meanwhile."""
+    """The upload is in a state in which this cannot be done, or moves on just now: look again."""
 
     code = "upload_state"
     title = "The upload is not in a state that allows this"
-    retry_mode = "fatal"
+    retry_mode = "wait"
 
 
 class UnknownProfileError(UploadgateError):

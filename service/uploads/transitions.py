@@ -25,14 +25,7 @@ NEXT: Mapping[S, frozenset[S]] = MappingProxyType(
 ENDED = frozenset({S.REJECTED, S.ABORTED, S.EXPIRED, S.DELETED})
 # The client may still be sending.
 IN_FLIGHT = frozenset({S.PENDING, S.UPLOADING})
-# The object is there and has been verified.
-VERIFIED = frozenset({S.COMPLETED, S.REPLACED, S.QUARANTINED})
 
 
 def allowed(before: S, after: S) -> bool:
     return after in NEXT[before]
-
-
-def sources_of(after: S) -> frozenset[S]:
-    """Every state from which this one may be reached."""
-    return frozenset(before for before, following in NEXT.items() if after in following)

@@ -9,13 +9,14 @@ from service.completion.settlement import Outcome
 from service.uploads.model import Checksum, Upload
 from service.uploads.model import UploadStatus as S
 from service.uploads.ports import StoredObject
-from service.uploads.transitions import ENDED, IN_FLIGHT, VERIFIED
+from service.uploads.transitions import ENDED, IN_FLIGHT
 from tests.fakes.clock import START
 from tests.fakes.completion import World
 from tests.fakes.records import BUCKET, upload
 from tests.fakes.store import stored
 
 KEY = upload().key
+VERIFIED = (S.COMPLETED, S.QUARANTINED, S.REPLACED)
 WANTED = Checksum("CRC32", "AAAAAA==")
 
 

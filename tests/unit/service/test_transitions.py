@@ -1,7 +1,7 @@
 import pytest
 
 from service.uploads.model import UploadStatus as S
-from service.uploads.transitions import ENDED, IN_FLIGHT, NEXT, VERIFIED, allowed, sources_of
+from service.uploads.transitions import ENDED, IN_FLIGHT, NEXT, allowed
 
 EVERY = [(before, after) for before in S for after in S]
 ALLOWED = {
@@ -28,11 +28,8 @@ def test_nothing_follows_an_ended_state_and_something_every_other(status: S) -> 
     assert (not NEXT[status]) is (status in ENDED)
 
 
-@pytest.mark.parametrize("status", S)
-def test_the_way_back_is_the_way_there(status: S) -> None:
-    assert sources_of(status) == {before for before, after in EVERY if after is status} & {
-        before for before in S if allowed(before, status)
-    }
+def sources_of(after: S) -> set[S]:
+    return {before for before in S if allowed(before, after)}
 
 
 @pytest.mark.parametrize("status", [S.ABORTED, S.EXPIRED, S.REJECTED, S.DELETED])
@@ -44,4 +41,3 @@ def test_an_end_is_reached_from_a_state_in_which_it_makes_sense(status: S) -> No
 
 def test_a_state_is_in_one_class_at_most() -> None:
     assert ENDED.isdisjoint(IN_FLIGHT)
-    assert VERIFIED.isdisjoint(ENDED | IN_FLIGHT)

@@ -6,13 +6,16 @@ a `retry_mode` that says how. `str(error)` is shown to clients as the problem's 
 never hold a secret, a token, a presigned URL or another user's data.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 RetryMode = Literal["refresh", "resign", "switch_transport", "wait", "fatal"]
 
 
 class UploadgateError(Exception):
-    """The root. `retry_after` is in whole seconds, where waiting helps."""
+    """The root. `retry_after` is in whole seconds, where waiting helps. `facts` become members of
+    the problem document (RFC 9457's extensions): what a program needs in order to go on.
+    """
 
     code: ClassVar[str]
     title: ClassVar[str]
@@ -21,6 +24,10 @@ class UploadgateError(Exception):
     def __init__(self, detail: str | None = None, *, retry_after: int | None = None) -> None:
         super().__init__(detail or self.title)
         self.retry_after = retry_after
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        return {}
 
 
 # --- the request ---------------------------------------------------------------------------------
@@ -85,6 +92,20 @@ class UnavailableError(UploadgateError):
 class InternalError(UploadgateError):
     code = "internal_error"
     title = "The service failed"
+
+
+class IdempotencyKeyReusedError(UploadgateError):
+    code = "idempotency_key_reused"
+    title = "This Idempotency-Key was used for another request"
+    retry_mode = "fatal"
+
+
+class IdempotencyInFlightError(UploadgateError):
+    """The first request under this key is still being answered, or its replica has just died."""
+
+    code = "idempotency_in_flight"
+    title = "A request with this Idempotency-Key is being handled just now"
+    retry_mode = "wait"
 
 
 # --- who is calling ------------------------------------------------------------------------------
@@ -227,6 +248,97 @@ class UploadTooLargeError(UploadgateError):
     code = "upload_too_large"
     title = "The file is larger than allowed"
     retry_mode = "fatal"
+
+
+class UploadEndedError(UploadgateError):
+    """Aborted, expired, deleted: nothing more can be done with this upload."""
+
+    code = "upload_ended"
+    title = "The upload has ended"
+    retry_mode = "fatal"
+
+
+class UploadRejectedError(UploadgateError):
+    """What arrived is not what was announced or allowed; it has been deleted."""
+
+    code = "upload_rejected"
+    title = "What arrived was rejected"
+    retry_mode = "fatal"
+
+
+class UploadIncompleteError(UploadgateError):
+    """`missing` are the numbers of the parts to be sent (again), at most `most_named` of them."""
+
+    code = "upload_incomplete"
+    title = "Not everything has arrived"
+    retry_mode = "resign"
+    most_named = 1000
+
+    def __init__(self, detail: str | None = None, *, missing: Sequence[int] = ()) -> None:
+        super().__init__(detail)
+        self.missing = tuple(missing[: self.most_named])
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        return {"missing_parts": list(self.missing)} if self.missing else {}
+
+
+class MultipartGoneError(UploadgateError):
+    """The store knows the multipart no more (a lifecycle rule aborts old ones). Asking for parts
+    makes a new one, into which all parts must be sent again.
+    """
+
+    code = "multipart_gone"
+    title = "The store has dropped the parts that were sent"
+    retry_mode = "resign"
+
+
+class InvalidPartError(UploadgateError):
+    code = "invalid_part"
+    title = "There is no such part in this upload's plan"
+    retry_mode = "fatal"
+
+
+class ContentRangeError(UploadgateError):
+    """`expected_offset` is the byte from which on the content is to be sent."""
+
+    code = "content_range"
+    title = "The content does not begin where it is to go on"
+    retry_mode = "resign"
+
+    def __init__(self, detail: str | None = None, *, expected_offset: int | None = None) -> None:
+        super().__init__(detail)
+        self.expected_offset = expected_offset
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        return {} if self.expected_offset is None else {"expected_offset": self.expected_offset}
+
+
+class ContentTypeRefusedError(UploadgateError):
+    code = "content_type_refused"
+    title = "Files of this type are not taken here"
+    retry_mode = "fatal"
+
+
+class QuotaExceededError(UploadgateError):
+    code = "quota_exceeded"
+    title = "The file does not fit into what is left of the quota"
+    retry_mode = "fatal"
+
+
+class TooManyUploadsError(UploadgateError):
+    code = "too_many_uploads"
+    title = "Too many uploads are in flight"
+    retry_mode = "wait"
+
+
+class InvalidTicketError(UploadgateError):
+    """Forged, expired, revoked, or for something else."""
+
+    code = "invalid_ticket"
+    title = "The ticket is not valid"
+    retry_mode = "resign"
 
 
 class StoreUnavailableError(UploadgateError):

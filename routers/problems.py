@@ -29,6 +29,8 @@ STATUS: dict[type[UploadgateError], HTTPStatus] = {
     errors.OverloadedError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.InternalError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.IdempotencyInFlightError: HTTPStatus.CONFLICT,
     errors.InvalidCredentialsError: HTTPStatus.UNAUTHORIZED,
     errors.TooManyAttemptsError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.NotAuthenticatedError: HTTPStatus.UNAUTHORIZED,
@@ -50,6 +52,16 @@ STATUS: dict[type[UploadgateError], HTTPStatus] = {
     errors.UploadStateError: HTTPStatus.CONFLICT,
     errors.UnknownProfileError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.UploadTooLargeError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.UploadEndedError: HTTPStatus.CONFLICT,
+    errors.UploadRejectedError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.UploadIncompleteError: HTTPStatus.CONFLICT,
+    errors.MultipartGoneError: HTTPStatus.CONFLICT,
+    errors.InvalidPartError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.ContentRangeError: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+    errors.ContentTypeRefusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.QuotaExceededError: HTTPStatus.FORBIDDEN,
+    errors.TooManyUploadsError: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.InvalidTicketError: HTTPStatus.FORBIDDEN,
     errors.StoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreRefusedError: HTTPStatus.BAD_GATEWAY,
     errors.WebhookDisabledError: HTTPStatus.NOT_FOUND,
@@ -87,6 +99,12 @@ class Problem(BaseModel):
     )
     request_id: str | None = Field(default=None, description="Name it when asking for help.")
     errors: list[InvalidField] | None = None
+    missing_parts: list[int] | None = Field(
+        default=None, description="With `upload_incomplete`: the parts to send, 1,000 at most."
+    )
+    expected_offset: int | None = Field(
+        default=None, description="With `content_range`: the byte from which on to send."
+    )
 
 
 def catalogue() -> Iterator[type[UploadgateError]]:
@@ -104,6 +122,7 @@ def _body(error: UploadgateError, request_id: str | None, **more: Any) -> dict[s
         code=error.code,
         retry_mode=error.retry_mode,
         request_id=request_id,
+        **error.facts,
         **more,
     )
     return body.model_dump(mode="json", exclude_none=True)

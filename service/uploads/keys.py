@@ -7,7 +7,9 @@ the record.
 
 import re
 import unicodedata
+from datetime import datetime
 
+DEFAULT_TEMPLATE = "{upload_id}/{filename}"
 MAX_KEY_BYTES = 1024  # S3's limit
 MAX_NAME = 120
 MAX_EXTENSION = 20
@@ -34,6 +36,32 @@ def _plain(text: str) -> str:
     return _UNSAFE.sub("-", ascii_text).strip(".-")
 
 
-def object_key(prefix: str, upload_id: str, filename: str) -> str:
-    """`prefix` ends in `/`. The upload's id makes the key unique and untold in advance."""
-    return f"{prefix}{upload_id}/{safe_name(filename)}"
+def object_key(template: str, prefix: str, upload_id: str, filename: str, at: datetime) -> str:
+    """`prefix` ends in `/`. The upload's id, which every template holds, makes the key unique and
+    untold in advance. Templates may name `{upload_id}`, `{filename}`, `{extension}` (with its
+    dot, or empty), `{year}`, `{month}` and `{day}`.
+    """
+    name = safe_name(filename)
+    _, dot, extension = name.rpartition(".")
+    return prefix + template.format(
+        upload_id=upload_id,
+        filename=name,
+        extension=f"{dot}{extension}" if dot else "",
+        year=f"{at:%Y}",
+        month=f"{at:%m}",
+        day=f"{at:%d}",
+    )
+
+
+_TEMPLATE = re.compile(
+    r"(?:[A-Za-z0-9._-]|/(?!/)|\{(?:upload_id|filename|extension|year|month|day)\})+"
+)
+
+
+def is_template(text: str) -> bool:
+    """Whether keys made from it are safe: plain characters, no empty or dotted folders, and the
+    upload's id.
+    """
+    folders = text.split("/")
+    plain = _TEMPLATE.fullmatch(text) is not None and len(text) <= MAX_NAME
+    return plain and "{upload_id}" in text and not {"", ".", ".."} & set(folders)

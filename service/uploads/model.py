@@ -54,8 +54,14 @@ class Checksum:
 class Upload:
     """A record keeps the bucket and key it was made with. Sizes are in bytes, times in UTC.
 
-    `declared_*` is what the client announced, the plain field what the store has. `looks` counts
-    the sweep's visits, `next_look_at` is None when nothing more can be learnt.
+    `declared_*` is what the client announced (no size: a client that cannot say), the plain field
+    what the store has. `looks` counts the sweep's visits, `next_look_at` is None when nothing more
+    can be learnt. `charged` is what it counts against the quota now.
+
+    `part_size` and `part_count` are the plan, None for a single PUT and where the client plans
+    its parts itself. `multipart_id` is the store's id of the one multipart that the service made
+    for this record and may complete; it comes after the record, and is None again once that
+    multipart is completed or aborted.
     """
 
     id: str
@@ -85,3 +91,8 @@ class Upload:
     next_look_at: datetime | None = None
     looks: int = 0
     generation: int = 0
+    charged: int = 0
+    part_size: int | None = None
+    part_count: int | None = None
+    multipart_id: str | None = None
+    part_checksum: ChecksumAlgorithm | None = None

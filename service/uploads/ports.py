@@ -1,11 +1,15 @@
 """What uploads need of the world."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Protocol
 
-from service.uploads.model import Checksum, Upload, UploadStatus
+from service.uploads.idempotency import Claim
+from service.uploads.model import Checksum, ChecksumAlgorithm, Upload, UploadStatus
+from service.uploads.quota import NO_LIMITS, Limits, Usage
+from service.uploads.signed import SignedRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +23,14 @@ class Cursor:
 class UploadRecords(Protocol):
     """The records. Raises UnavailableError when the database does not answer."""
 
-    async def add(self, upload: Upload) -> bool:
-        """False if its bucket, key and generation are taken; nothing is written then."""
+    async def add(
+        self, upload: Upload, *, limits: Limits = NO_LIMITS, claim: Claim | None = None
+    ) -> bool:
+        """Reserves what it is charged, and finishes the claim, in the same transaction. False if
+        its bucket, key and generation are taken. Raises QuotaExceededError, TooManyUploadsError,
+        or IdempotencyInFlightError when the claim has passed to somebody else. In all these cases
+        nothing is written.
+        """
         ...
 
     async def get(self, upload_id: str) -> Upload | None: ...
@@ -30,16 +40,38 @@ class UploadRecords(Protocol):
         ...
 
     async def page(
-        self, user_id: str, *, status: UploadStatus | None, after: Cursor | None, limit: int
+        self,
+        user_id: str,
+        *,
+        status: UploadStatus | None,
+        after: Cursor | None,
+        limit: int,
+        fingerprint: str | None = None,
     ) -> Sequence[Upload]: ...
 
     async def transition(
-        self, seen: Upload, status: UploadStatus, now: datetime, **changes: Any
+        self,
+        seen: Upload,
+        status: UploadStatus,
+        now: datetime,
+        *,
+        limits: Limits = NO_LIMITS,
+        **changes: Any,
     ) -> Upload | None:
-        """One compare-and-set: None when the record is no longer in the state that was seen
-        (status and ETag); then nothing was written.
+        """One compare-and-set, which settles the quota in the same transaction: None when the
+        record is no longer in the state that was seen (status, ETag and charge). Raises
+        QuotaExceededError where it would count more than before and that is over the limits.
+        In both cases nothing is written.
         """
         ...
+
+    async def amend(self, seen: Upload, now: datetime, **changes: Any) -> Upload | None:
+        """Changes without a change of state (transport, multipart, …); compares the multipart's
+        id besides. None when the record has moved on; then nothing was written.
+        """
+        ...
+
+    async def usage(self, user_id: str, profile: str) -> Usage: ...
 
     async def overdue(self, now: datetime, limit: int) -> Sequence[Upload]:
         """Records whose `next_look_at` has come, the longest waiting first."""
@@ -54,6 +86,7 @@ class UploadRecords(Protocol):
 class StoredObject:
     """What the store answers to a HEAD. `size` in bytes, `etag` without quotes. Not `readable`:
     there, but encrypted with a key that only the client has, or with headers beyond S3's limits.
+    `upload_id` is what the object's own metadata says (UPLOAD_ID_METADATA).
     """
 
     size: int
@@ -62,6 +95,7 @@ class StoredObject:
     version_id: str | None = None
     checksum: Checksum | None = None
     readable: bool = True
+    upload_id: str | None = None
 
 
 class ObjectStore(Protocol):
@@ -76,6 +110,84 @@ class ObjectStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class StoredPart:
+    """A part that the store has. `size` in bytes, `etag` without quotes."""
+
+    number: int
+    size: int
+    etag: str
+    checksum: Checksum | None = None
+
+
+class Completed(StrEnum):
+    """How the store took the completion of a multipart."""
+
+    DONE = "done"
+    EXISTS = "exists"  # an object is there already (If-None-Match: *)
+    GONE = "gone"  # there is no such multipart (any more)
+    CHECKSUM_DIFFERS = "checksum_differs"
+    PARTS_REFUSED = "parts_refused"  # one is missing, too small, or not the one that was named
+    CONFLICT = "conflict"  # something else writes this key just now
+
+
+class Multiparts(Protocol):
+    """Multiparts at the store. Raises StoreUnavailableError and StoreRefusedError."""
+
+    async def create(
+        self,
+        bucket: str,
+        key: str,
+        *,
+        content_type: str,
+        upload_id: str,
+        algorithm: ChecksumAlgorithm | None,
+    ) -> str:
+        """The store's id of a new one, which carries our upload's id in its metadata. With an
+        algorithm its checksum is one of the full object.
+        """
+        ...
+
+    async def parts(self, bucket: str, key: str, multipart_id: str) -> Sequence[StoredPart] | None:
+        """All of them, however many pages the store makes of them, by number. None when there is
+        no such multipart.
+        """
+        ...
+
+    async def complete(
+        self,
+        bucket: str,
+        key: str,
+        multipart_id: str,
+        parts: Sequence[StoredPart],
+        *,
+        checksum: Checksum | None,
+    ) -> Completed:
+        """Only where nothing is yet (`If-None-Match: *`). The store is told the whole size, and
+        the checksum where there is one, to check both.
+        """
+        ...
+
+    async def abort(self, bucket: str, key: str, multipart_id: str) -> None:
+        """Gone already counts as done."""
+        ...
+
+    async def of_key(self, bucket: str, key: str) -> Sequence[str]:
+        """The ids of all multiparts under way at exactly this key, whoever made them."""
+        ...
+
+
+class Sink(Protocol):
+    """Sends bytes on to the store as they come, and holds no more than a few chunks of them."""
+
+    async def send(self, target: SignedRequest, *, size: int, chunks: AsyncIterator[bytes]) -> None:
+        """One signed PUT of exactly `size` bytes. An error of `chunks` is raised as it is, and
+        nothing is stored then. Raises StoreUnavailableError, StoreRefusedError, and
+        UploadStateError where the store has an object there already.
+        """
+        ...
+
+
 class Folders(Protocol):
     """Where a user's objects live."""
 
@@ -83,4 +195,14 @@ class Folders(Protocol):
         """The key prefix, ending in `/`, that this user's credentials can write into.
         Raises what Cognito's grant may raise.
         """
+        ...
+
+    async def known_folder_of(self, user_id: str) -> str:
+        """The same where the user's identity is known, else a folder that no credentials can
+        write into. Never asks Cognito.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Raises what Cognito raised when it was last asked, for a while."""
         ...

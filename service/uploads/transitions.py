@@ -7,8 +7,9 @@ from service.uploads.model import UploadStatus as S
 
 NEXT: Mapping[S, frozenset[S]] = MappingProxyType(
     {
-        S.PENDING: frozenset({S.UPLOADING, S.RECEIVED, S.ABORTED, S.EXPIRED}),
-        S.UPLOADING: frozenset({S.RECEIVED, S.ABORTED, S.EXPIRED}),
+        # Rejected at once: parts that together are more than was announced are never completed.
+        S.PENDING: frozenset({S.UPLOADING, S.RECEIVED, S.REJECTED, S.ABORTED, S.EXPIRED}),
+        S.UPLOADING: frozenset({S.RECEIVED, S.REJECTED, S.ABORTED, S.EXPIRED}),
         S.RECEIVED: frozenset({S.QUARANTINED, S.COMPLETED, S.REJECTED, S.ABORTED}),
         S.QUARANTINED: frozenset({S.COMPLETED, S.REJECTED, S.DELETED}),
         S.COMPLETED: frozenset({S.REPLACED, S.DELETED}),

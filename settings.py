@@ -8,14 +8,39 @@ What is unsafe outside development is refused when the settings are made.
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.uploads.keys import DEFAULT_TEMPLATE, is_template
 
 DEVELOPMENT_SIGNING_KEY = "development-only-signing-key-change-me"
 
 Dependency = Literal["database", "store", "cognito"]
+TransportName = Literal["credentials", "presigned", "relay"]
+ProfileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$")]
+ContentType = Annotated[
+    str,
+    StringConstraints(
+        to_lower=True, pattern=r"^[a-z0-9!#$&^_.+-]+/(\*|[a-z0-9!#$&^_.+-]+)$", max_length=255
+    ),
+]
+Extension = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[a-z0-9]{1,20}$")]
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def _template(text: str) -> str:
+    if not is_template(text):
+        raise ValueError("is no key template: plain characters, folders, and {upload_id} in it")
+    return text
 
 
 class Group(BaseModel):
@@ -183,14 +208,90 @@ class CredentialsSettings(Group):
     )
 
 
+class ProfileSettings(Group):
+    """A kind of upload. Sizes are in bytes; what is left out is not limited."""
+
+    max_size: Annotated[int, Field(ge=0)] | None = Field(None, description="Largest file.")
+    content_types: list[ContentType] = Field(
+        default_factory=list, description="Types taken, e.g. `image/png` or `image/*`; none: all."
+    )
+    extensions: list[Extension] = Field(
+        default_factory=list, description="Endings of names taken, e.g. `png`; none: all."
+    )
+    max_in_flight: Count | None = Field(
+        None, description="Uploads that one user may have under way at once."
+    )
+    quota: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Bytes that one user's uploads of this profile may have together."
+    )
+    key_template: Annotated[str, AfterValidator(_template)] = Field(
+        DEFAULT_TEMPLATE,
+        description="Key within the user's folder; must hold `{upload_id}`, may hold "
+        "`{filename}`, `{extension}`, `{year}`, `{month}`, `{day}`.",
+    )
+    quarantine: bool = Field(
+        default=False, description="What has arrived waits for a verdict before it is completed."
+    )
+    transports: Annotated[list[TransportName], Field(min_length=1)] = Field(
+        default=["credentials", "presigned", "relay"], description="Transports allowed."
+    )
+
+
 class UploadSettings(Group):
-    """The one default profile, and how long uploads live."""
+    """What may be uploaded, in which pieces, and how long uploads live."""
 
     max_size: Annotated[int, Field(ge=0)] | None = Field(
-        None, description="Largest file in bytes; unset: the store's own limit of 48.8 TiB."
+        None,
+        description="Largest file of the profile `default` in bytes, where `profiles` does not "
+        "define it; unset: the store's own limit of 48.8 TiB.",
+    )
+    profiles: dict[ProfileName, ProfileSettings] = Field(
+        default_factory=dict,
+        description="Kinds of upload by name, as a JSON object; see *Profiles* below. An upload "
+        "that names none is of the profile `default`.",
     )
     expires_seconds: Count = Field(
         604_800, description="An upload not completed in this time may be given up."
+    )
+    multipart_threshold: Annotated[int, Field(ge=0, le=5_368_709_120)] = Field(
+        8_388_608, description="Files larger than this, in bytes, go in parts."
+    )
+    part_size: Annotated[int, Field(ge=5_242_880, le=5_368_709_120)] = Field(
+        8_388_608,
+        description="Bytes of a part; more where 10,000 such parts would not hold the file.",
+    )
+    url_seconds: Annotated[int, Field(ge=1, le=604_800)] = Field(
+        3600,
+        description="Life of a presigned address; shorter where the signing credentials or the "
+        "upload end sooner.",
+    )
+    idempotency_hours: Count = Field(
+        24, description="Idempotency-Keys are remembered this long after their first use."
+    )
+    complete_timeout_seconds: Seconds = Field(
+        120, description="Completing a multipart at the store: large ones take their time."
+    )
+
+
+class RelaySettings(Group):
+    """Uploads through this service, for clients that cannot reach the store."""
+
+    max_concurrent: Count = Field(
+        20, description="Relays of one replica at once; more are told to come again."
+    )
+    idle_seconds: Seconds = Field(
+        30, description="Longest time without a byte from the client, or to the store."
+    )
+
+
+class TicketSettings(Group):
+    """Addresses for clients that can send no Authorization header (Uppy)."""
+
+    companion_seconds: Count = Field(
+        43_200, description="Life of a companion ticket: uploads begun with it end with it."
+    )
+    operation_seconds: Count = Field(
+        3600, description="Life of the ticket for one multipart operation of one upload."
     )
 
 
@@ -291,6 +392,8 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     credentials: CredentialsSettings = CredentialsSettings()
     uploads: UploadSettings = UploadSettings()
+    relay: RelaySettings = RelaySettings()
+    tickets: TicketSettings = TicketSettings()
     completion: CompletionSettings = CompletionSettings()
     webhooks: WebhookSettings = WebhookSettings()
 

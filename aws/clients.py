@@ -8,12 +8,14 @@ version are explicit: botocore's defaults wait 60 s and retry in legacy mode.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import aioboto3
 from aiobotocore.config import AioConfig
 from botocore import UNSIGNED
+
+from aws.signer.credentials import SessionCredentials
 
 if TYPE_CHECKING:
     from types_aiobotocore_cognito_identity import CognitoIdentityClient
@@ -32,6 +34,7 @@ class AwsAccess:
     s3_endpoint: str | None = None
     connect_timeout: float = 2
     read_timeout: float = 5
+    complete_read_timeout: float = 60
     max_attempts: int = 3
     max_connections: int = 100
 
@@ -39,13 +42,17 @@ class AwsAccess:
 @dataclass(frozen=True, slots=True)
 class AwsClients:
     """`cognito_public` sends unsigned, as GetCredentialsForIdentity is called by anyone.
-    `sns` gives the one client of a topic's own Region, opened at its first use.
+    `sns` gives the one client of a topic's own Region, opened at its first use. `credentials` are
+    those that all of them sign with. `s3_completing` waits longer between two bytes of an answer,
+    as S3 does while it completes a multipart.
     """
 
     cognito: "CognitoIdentityClient"
     cognito_public: "CognitoIdentityClient"
     s3: "S3Client"
     sns: Callable[[str], Awaitable["SNSClient"]]
+    credentials: SessionCredentials
+    s3_completing: "S3Client"
 
 
 def client_config(access: AwsAccess, **more: Any) -> AioConfig:
@@ -93,9 +100,15 @@ async def opened(access: AwsAccess) -> AsyncIterator[AwsClients]:
         s3 = await stack.enter_async_context(
             session.client("s3", endpoint_url=access.s3_endpoint, config=_s3_config(access))
         )
+        patient = replace(access, read_timeout=access.complete_read_timeout)
+        completing = await stack.enter_async_context(
+            session.client("s3", endpoint_url=access.s3_endpoint, config=_s3_config(patient))
+        )
 
         regional = _RegionalSns(session, plain, stack)
-        yield AwsClients(cognito, public, s3, regional.client)
+        credentials = await SessionCredentials.of(session, seconds=access.read_timeout)
+        stack.push_async_callback(credentials.aclose)
+        yield AwsClients(cognito, public, s3, regional.client, credentials, completing)
 
 
 class _RegionalSns:

@@ -1,65 +1,19 @@
 """The object store, by S3's API."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-import structlog
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    NoCredentialsError,
-    PartialCredentialsError,
-)
+from botocore.exceptions import ClientError, HTTPClientError
 
-from errors import StoreRefusedError, StoreUnavailableError, UploadgateError
+from aws.s3_errors import ABSENT, CHANGED, code_of, status_of, store_errors
 from service.uploads.model import Checksum
 from service.uploads.ports import StoredObject
+from service.uploads.signed import UPLOAD_ID_METADATA
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
-_log = structlog.get_logger("uploadgate.store")
-_SERVER_FAULT = 500
 _BAD_REQUEST = 400
-# What botocore's parser raises for bodies that are not the API's.
-_NO_ANSWER_OF_S3 = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)
-_ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
-_CHANGED = frozenset({"412", "PreconditionFailed"})
-_BUSY = frozenset({"SlowDown", "RequestTimeout", "503", "429", "OperationAborted", "409"})
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _status(error: ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _mapped(error: ClientError) -> UploadgateError:
-    code = _code(error)
-    status = _status(error)
-    _log.warning("store.refused", operation=error.operation_name, aws_code=code[:64], status=status)
-    transient = code in _BUSY or status >= _SERVER_FAULT
-    return StoreUnavailableError() if transient else StoreRefusedError()
-
-
-@asynccontextmanager
-async def _mapping_errors(seconds: float) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except ClientError as error:
-        raise _mapped(error) from error
-    except (NoCredentialsError, PartialCredentialsError) as error:
-        raise StoreRefusedError("The service has no credentials for the store") from error
-    except (BotoCoreError, TimeoutError, OSError, *_NO_ANSWER_OF_S3) as error:
-        _log.warning("store.unavailable", cause=type(error).__name__)
-        raise StoreUnavailableError from error
 
 
 class S3Store:
@@ -70,15 +24,15 @@ class S3Store:
         self._call_seconds = call_seconds
 
     async def head(self, bucket: str, key: str) -> StoredObject | None:
-        async with _mapping_errors(self._call_seconds):
+        async with store_errors(self._call_seconds):
             try:
                 answer: Any = await self._client.head_object(
                     Bucket=bucket, Key=key, ChecksumMode="ENABLED"
                 )
             except ClientError as error:
-                if _code(error) in _ABSENT:
+                if code_of(error) in ABSENT:
                     return None
-                if _status(error) == _BAD_REQUEST:
+                if status_of(error) == _BAD_REQUEST:
                     return await self._listed(bucket, key)
                 raise
             except HTTPClientError as error:
@@ -93,6 +47,7 @@ class S3Store:
                 content_type=str(answer.get("ContentType") or "application/octet-stream"),
                 version_id=_version(answer),
                 checksum=_full_object_checksum(answer),
+                upload_id=_upload_id(answer),
             )
 
     async def _listed(self, bucket: str, key: str) -> StoredObject | None:
@@ -112,25 +67,31 @@ class S3Store:
 
     async def delete(self, bucket: str, key: str, *, etag: str | None) -> bool:
         condition: Any = {} if etag is None else {"IfMatch": f'"{etag}"'}
-        async with _mapping_errors(self._call_seconds):
+        async with store_errors(self._call_seconds):
             try:
                 await self._client.delete_object(Bucket=bucket, Key=key, **condition)
             except ClientError as error:
-                if _code(error) in _CHANGED:
+                if code_of(error) in CHANGED:
                     return await self.head(bucket, key) is None
-                if _code(error) not in _ABSENT:
+                if code_of(error) not in ABSENT:
                     raise
             return True
 
     async def ping(self, bucket: str) -> None:
         """Raises StoreUnavailableError or StoreRefusedError."""
-        async with _mapping_errors(self._call_seconds):
+        async with store_errors(self._call_seconds):
             await self._client.head_bucket(Bucket=bucket)
 
 
 def _version(answer: Any) -> str | None:
     version = answer.get("VersionId")
     return None if version in (None, "null") else str(version)
+
+
+def _upload_id(answer: Any) -> str | None:
+    """Anybody who can write can say anything here: it is compared, never believed."""
+    found = (answer.get("Metadata") or {}).get(UPLOAD_ID_METADATA)
+    return None if found is None else str(found)
 
 
 def _full_object_checksum(answer: Any) -> Checksum | None:

@@ -5,9 +5,9 @@ import asyncio
 import typer
 
 from cli.configuration import load_or_exit
-from main import opened_database
 from settings import Settings
 from state import schema
+from wiring import opened_database
 
 
 def upgrade() -> None:

@@ -12,9 +12,9 @@ from auth.accounts import Accounts
 from auth.callers import ADMIN, UPLOADS
 from cli.configuration import load_or_exit
 from errors import UploadgateError
-from main import build_accounts, opened_database
 from settings import Settings
 from state import schema
+from wiring import build_accounts, opened_database
 
 users_app = typer.Typer(name="user", help="Manage the service's own users.", no_args_is_help=True)
 

@@ -13,6 +13,8 @@ from client.boto import bare_session, options_for
 from client.problems import CredentialsError
 from client.wire import Grant, Keys
 
+_PASSING = frozenset({"TooManyRequestsException", "InternalErrorException"})
+
 
 def credentials_for(grant: Grant) -> Keys:
     """Raises CredentialsError with Cognito's own code."""
@@ -28,9 +30,11 @@ def credentials_for(grant: Grant) -> Keys:
         )
     except botocore.exceptions.ClientError as error:
         code = error.response.get("Error", {}).get("Code", "unknown")
-        raise CredentialsError(f"Cognito refused the exchange: {code}") from None
+        text = f"Cognito refused the exchange: {code}"
+        raise CredentialsError(text, passing=code in _PASSING) from None
     except botocore.exceptions.BotoCoreError as error:
-        raise CredentialsError(f"Cognito does not answer: {type(error).__name__}") from None
+        text = f"Cognito does not answer: {type(error).__name__}"
+        raise CredentialsError(text, passing=True) from None
     finally:
         client.close()
     return _keys(answer["Credentials"])

@@ -17,6 +17,7 @@ REASONS = {
     "cognito_throttled": "Cognito asks to slow down; try again in a while",
     "cognito_unavailable": "Cognito does not answer; try again in a while",
 }
+PASSING = frozenset({"cognito_throttled", "cognito_unavailable"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,10 @@ class CredentialSource:
     def redeem(self, grant: Grant) -> Keys:
         """Exchanges the grant's OpenID token at Cognito. Raises CredentialsError."""
         if grant.mode != "cognito":
-            raise CredentialsError(REASONS.get(grant.reason or "", f"the grant is {grant.mode}"))
+            reason = grant.reason or ""
+            raise CredentialsError(
+                REASONS.get(reason, f"the grant is {grant.mode}"), passing=reason in PASSING
+            )
         return (self._at_cognito or _at_cognito)(grant)
 
     def _skew(self, asked: datetime, server_time: datetime) -> timedelta:

@@ -107,16 +107,23 @@ def problem_of(answer: httpx.Response) -> ApiError:
         body = _object(answer)
     except BadAnswerError:
         body = {}
-    status = answer.status_code
-    title = str(body.get("title") or answer.reason_phrase or f"HTTP {status}")
+    return problem(answer.status_code, answer.reason_phrase, answer.headers, body)
+
+
+def problem(
+    status: int, reason: str, headers: Mapping[str, str], body: Mapping[str, Any]
+) -> ApiError:
+    """`headers` must not care for case; `body` is empty where there was no JSON object."""
+    title = str(body.get("title") or reason or f"HTTP {status}")
     return ApiError(
         str(body.get("code") or f"http_{status}"),
         title,
         str(body.get("detail") or title),
         status=status,
         retry_mode=_retry_mode(body, status),
-        request_id=body.get("request_id") or answer.headers.get("X-Request-ID"),
-        retry_after=_seconds(answer.headers.get("Retry-After")),
+        request_id=body.get("request_id") or headers.get("X-Request-ID"),
+        retry_after=seconds(headers.get("Retry-After")),
+        facts=body,
     )
 
 
@@ -127,6 +134,6 @@ def _retry_mode(body: Mapping[str, Any], status: int) -> RetryMode | None:
     return "wait" if status in _GATEWAYS else None
 
 
-def _seconds(value: str | None) -> float | None:
-    """Retry-After in seconds; its other form, a date, is not what this service sends."""
+def seconds(value: str | None) -> float | None:
+    """Retry-After in seconds; its other form, a date, is not what services like these send."""
     return float(value) if value is not None and value.isdigit() else None

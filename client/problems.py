@@ -3,7 +3,8 @@
 None of them holds a secret: no token, no key, no signed URL.
 """
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 RetryMode = Literal["refresh", "resign", "switch_transport", "wait", "fatal"]
 
@@ -23,7 +24,9 @@ class ClientError(Exception):
 
 
 class ApiError(ClientError):
-    """A problem (RFC 9457) that the service answered with. `retry_after` is in seconds."""
+    """A problem (RFC 9457) that the service answered with. `retry_after` is in seconds; `facts`
+    is the whole document (`missing_parts`, `expected_offset`, …).
+    """
 
     def __init__(
         self,
@@ -35,8 +38,10 @@ class ApiError(ClientError):
         retry_mode: RetryMode | None = None,
         request_id: str | None = None,
         retry_after: float | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
+        self.facts = facts or {}
         self.code = code
         self.title = title
         self.status = status
@@ -69,10 +74,16 @@ class SessionError(ClientError):
 
 
 class CredentialsError(ClientError):
-    """The service grants no temporary credentials here, or Cognito does not exchange them."""
+    """The service grants no temporary credentials here, or Cognito does not exchange them.
+    `passing`: later there may be some.
+    """
 
     code = "credentials"
     title = "There are no temporary credentials"
+
+    def __init__(self, detail: str | None = None, *, passing: bool = False) -> None:
+        super().__init__(detail)
+        self.passing = passing
 
 
 class TransferError(ClientError):
@@ -90,6 +101,11 @@ class TransferCancelledError(ClientError):
 class FileError(ClientError):
     code = "file"
     title = "The file cannot be uploaded"
+
+
+class ChecksumUnavailableError(ClientError):
+    code = "checksum_unavailable"
+    title = "This checksum cannot be computed here"
 
 
 class NotVerifiedError(ClientError):

@@ -29,16 +29,17 @@ class RetryPolicy:
         """How long to wait before sending again after `attempt` sendings; None: give up."""
         if attempt >= self.attempts or not _worth_it(error, repeat):
             return None
-        wait = self._backoff(attempt)
         asked = error.retry_after if isinstance(error, ApiError) else None
-        if asked is not None:
-            # Never earlier than asked; the jitter keeps many clients from returning at once.
-            wait = asked + wait
-        return wait if spent + wait <= self.budget_seconds else None
+        return self.pause(attempt, spent, asked)
 
-    def _backoff(self, attempt: int) -> float:
+    def pause(self, attempt: int, spent: float, asked: float | None = None) -> float | None:
+        """The same for what is known to be worth it; `asked` is what Retry-After said."""
+        if attempt >= self.attempts:
+            return None
         ceiling = min(self.longest_delay, self.first_delay * 2.0 ** (attempt - 1))
-        return ceiling * self.jitter()
+        # Never earlier than asked; the jitter keeps many clients from returning at once.
+        wait = (asked or 0.0) + ceiling * self.jitter()
+        return wait if spent + wait <= self.budget_seconds else None
 
 
 def _worth_it(error: ClientError, repeat: Repeat) -> bool:

@@ -6,33 +6,26 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 from client.problems import BadAnswerError
+from client.signed import Body, Multipart, Signed, moment, text
 
-Body = Mapping[str, Any]
 T = TypeVar("T")
 
 SETTLED = frozenset({"completed", "rejected", "aborted", "expired", "deleted", "replaced"})
 ARRIVED = frozenset({"received", "quarantined", "completed"})
-
-
-def text(body: Body, name: str) -> str:
-    value = body.get(name)
-    if not isinstance(value, str) or not value:
-        raise BadAnswerError(f"the answer lacks `{name}`")
-    return value
-
-
-def moment(body: Body, name: str) -> datetime:
-    try:
-        value = datetime.fromisoformat(text(body, name))
-    except ValueError:
-        raise BadAnswerError(f"`{name}` is not a time") from None
-    if value.tzinfo is None:
-        raise BadAnswerError(f"`{name}` has no time zone")
-    return value
+UNFINISHED = frozenset({"pending", "uploading"})
 
 
 def _maybe(body: Body, name: str, read: Callable[[Body, str], T]) -> T | None:
     return None if body.get(name) is None else read(body, name)
+
+
+def _part(body: Body, name: str, read: Callable[[Body], T]) -> T | None:
+    found = body.get(name)
+    if found is None:
+        return None
+    if not isinstance(found, Mapping):
+        raise BadAnswerError(f"`{name}` is not an object")
+    return read(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +131,22 @@ class Exchanged:
 
 
 @dataclass(frozen=True, slots=True)
+class Checksum:
+    """Of the full object; `value` is the big-endian digest in base64, as S3 writes it."""
+
+    algorithm: str
+    value: str
+
+    @classmethod
+    def read(cls, body: Body) -> "Checksum":
+        return cls(text(body, "algorithm"), text(body, "value"))
+
+
+@dataclass(frozen=True, slots=True)
 class Upload:
-    """A record. `raw` is the whole answer, as the API shows it."""
+    """A record. `raw` is the whole answer, as the API shows it; with `put` it holds an address
+    that is as good as the bytes, so what is shown to people is `shown`.
+    """
 
     id: str
     status: str
@@ -150,10 +157,22 @@ class Upload:
     created_at: datetime
     completed_at: datetime | None
     raw: Body = field(repr=False)
+    transport: str | None = None
+    profile: str | None = None
+    size: int | None = None
+    checksum: Checksum | None = None
+    multipart: Multipart | None = None
+    put: Signed | None = None
+    server_time: datetime | None = None
 
     @property
     def settled(self) -> bool:
         return self.status in SETTLED
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The answer without its signed addresses."""
+        return {**self.raw, **dict.fromkeys({"put", "post"} & self.raw.keys())}
 
     @classmethod
     def read(cls, body: Body) -> "Upload":
@@ -167,4 +186,11 @@ class Upload:
             moment(body, "created_at"),
             _maybe(body, "completed_at", moment),
             body,
+            transport=body.get("transport"),
+            profile=body.get("profile"),
+            size=body.get("size"),
+            checksum=_part(body, "checksum", Checksum.read),
+            multipart=_part(body, "multipart", Multipart.read),
+            put=_part(body, "put", Signed.read),
+            server_time=_maybe(body, "server_time", moment),
         )

@@ -4,6 +4,7 @@ from localcloud.cloud import LocalCloud
 from localcloud.cognito.server import CognitoServer
 from localcloud.config import LocalCloudConfig
 from localcloud.errors import (
+    CountsUnavailableError,
     DataDirError,
     InvalidConfigError,
     LocalCloudError,
@@ -15,6 +16,7 @@ from localcloud.ports import StorePorts
 
 __all__ = [
     "CognitoServer",
+    "CountsUnavailableError",
     "DataDirError",
     "InvalidConfigError",
     "LocalCloud",

@@ -4,16 +4,20 @@ import asyncio
 import contextlib
 import json
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Self
 
+from localcloud.cognito.key_life import KeyLife
 from localcloud.cognito.server import CognitoServer
 from localcloud.config import LocalCloudConfig
+from localcloud.errors import CountsUnavailableError
 from localcloud.foundation import Foundation
 from localcloud.ports import LOOPBACK, StorePorts
 from localcloud.private_files import exclusive_data_dir
 from localcloud.startup import Started, start_parts
+from localcloud.store.audit import StoreAudit
 from localcloud.store.supervisor import StoreSupervisor
 
 __all__ = ["LocalCloud", "LocalCloudConfig"]
@@ -38,6 +42,8 @@ class LocalCloud:
     ports: StorePorts
     cognito: CognitoServer
     store: StoreSupervisor
+    key_life: KeyLife
+    audit: StoreAudit | None
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -75,6 +81,8 @@ class LocalCloud:
             ports=started.ports,
             cognito=started.cognito,
             store=started.store,
+            key_life=foundation.key_life,
+            audit=started.audit,
         )
 
     async def stop_store(self) -> None:
@@ -84,6 +92,32 @@ class LocalCloud:
     async def start_store(self) -> None:
         """Start the store again, on the same ports with all it had."""
         await self.store.start()
+
+    async def stop_cognito(self) -> None:
+        """Stop Cognito alone: connections to it are refused; keys that are out work on."""
+        await self.cognito.stop()
+
+    async def start_cognito(self) -> None:
+        """Start Cognito again, on the same port with the same identities."""
+        await self.cognito.start()
+
+    def issue_keys_for(self, seconds: int) -> None:
+        """Choose the life of the keys that Cognito hands out from now on, a second less at times.
+
+        InvalidConfigError below 1 and above the `session_seconds` of the start.
+        """
+        self.key_life.change(seconds)
+
+    async def requests(self, key: str | None = None) -> Counter[tuple[str, int]]:
+        """Give how often the store answered what, by its own word: `(operation, status)`.
+
+        Of all requests since the start, or of those for one key. Parts and whole objects are both
+        `REST.PUT.OBJECT`. CountsUnavailableError unless `count_requests` and the store are on.
+        """
+        if self.audit is None:
+            raise CountsUnavailableError("start the embedded cloud with count_requests")
+        await self.audit.settle(self.s3_endpoint, self.bucket)
+        return self.audit.counts.of(key)
 
     def environment(self) -> dict[str, str]:
         """Give the service's settings for this cloud. Holds secrets."""

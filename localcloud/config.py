@@ -28,8 +28,10 @@ class LocalCloudConfig:
 
     `webhook_url` is where the store posts events; None switches them off. `cors_origins` are
     the pages (`scheme://host[:port]`) that browsers may upload from. `session_seconds` is the
-    life of the temporary keys (AWS: always 3,600). `max_developer_rps` caps the developer call
-    as AWS's quota does. Ports are preferences, 0 means any: a busy one is replaced by a free one.
+    longest life of the temporary keys, and theirs until another is chosen (AWS: always 3,600).
+    `max_developer_rps` caps the developer call as AWS's quota does. `count_requests` lets
+    `LocalCloud.requests` tell what the store has answered. Ports are preferences, 0 means any: a
+    busy one is replaced by a free one.
     """
 
     data_dir: Path = Path(".localcloud")
@@ -41,6 +43,7 @@ class LocalCloudConfig:
     session_seconds: int = 3600
     role: Role = "write-only"
     max_developer_rps: float | None = None
+    count_requests: bool = False
     s3_port: int = 8333
     cognito_port: int = 8334
 

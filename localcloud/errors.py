@@ -21,5 +21,9 @@ class PortsExhaustedError(LocalCloudError):
     """No free port was found on the loopback interface."""
 
 
+class CountsUnavailableError(LocalCloudError):
+    """The store's requests are not counted (`count_requests`), or cannot be now."""
+
+
 class StoreStartError(LocalCloudError):
     """The store died or did not answer in time; the message carries the tail of its log."""

@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from localcloud.cognito.app import JWKS_PATH, CognitoApi, cognito_app
 from localcloud.cognito.exchange import StsExchange
 from localcloud.cognito.identities import Identities
+from localcloud.cognito.key_life import KeyLife
 from localcloud.cognito.operations import IdentityPool
 from localcloud.cognito.quota import Quota
 from localcloud.cognito.signature import SignatureVerifier
@@ -16,10 +17,12 @@ from localcloud.cognito.signing_key import signing_key
 from localcloud.cognito.tokens import TokenIssuer
 from localcloud.config import LocalCloudConfig
 from localcloud.ports import LOOPBACK, Ports
+from localcloud.private_files import write_private
 from localcloud.secrets_file import Secrets
+from localcloud.store.audit import StoreAudit
 from localcloud.store.binary import find_weed
 from localcloud.store.command import grpc_sockets, store_command, store_environment
-from localcloud.store.configuration import allowed_origins, write_configuration
+from localcloud.store.configuration import AUDIT_FILE, allowed_origins, write_configuration
 from localcloud.store.process import StoreLaunch
 
 
@@ -32,6 +35,7 @@ class Foundation:
     secrets: Secrets
     key: RSAKey
     identities: Identities
+    key_life: KeyLife
 
     @classmethod
     def laid_in(cls, data_dir: Path, config: LocalCloudConfig) -> "Foundation":
@@ -42,6 +46,7 @@ class Foundation:
             secrets=Secrets.kept_in(data_dir / "secrets.json"),
             key=signing_key(data_dir / "cognito.pem"),
             identities=Identities(data_dir / "identities.sqlite3", config.region),
+            key_life=KeyLife(config.session_seconds),
         )
 
     @property
@@ -58,17 +63,20 @@ class Foundation:
             secrets.service_secret_access_key,
         )
 
-    def store_launch(self, ports: Ports) -> StoreLaunch:
+    def store_launch(self, ports: Ports, audit: StoreAudit | None) -> StoreLaunch:
         """Write the store's configuration for these ports and say how to run it. Blocking."""
         jwks_url = f"http://{LOOPBACK}:{ports.cognito}{JWKS_PATH}"
         write_configuration(
             self.data_dir, self.config, self.secrets, pool_id=self.pool_id, jwks_url=jwks_url
         )
+        if audit is not None:
+            write_private(self.data_dir / AUDIT_FILE, audit.configuration())
         command = store_command(
             find_weed(),
             ports.store,
             instance=self.secrets.instance,
             origins=allowed_origins(self.config),
+            audited=audit is not None,
         )
         return StoreLaunch(
             data_dir=self.data_dir,
@@ -85,7 +93,7 @@ class Foundation:
         pool = IdentityPool(
             pool_id=self.pool_id,
             developer_provider_name=config.developer_provider_name,
-            session_seconds=config.session_seconds,
+            key_life=self.key_life,
             identities=self.identities,
             tokens=TokenIssuer(key=self.key, pool_id=self.pool_id),
             sts=sts,

@@ -10,6 +10,7 @@ from localcloud.cognito.server import CognitoServer
 from localcloud.errors import StoreStartError
 from localcloud.foundation import Foundation
 from localcloud.ports import LOOPBACK, Ports, StorePorts, all_free, choose_ports
+from localcloud.store.audit import StoreAudit
 from localcloud.store.bucket import prepare_bucket, s3_client
 from localcloud.store.configuration import TLS
 from localcloud.store.leftover import end_leftover
@@ -29,6 +30,7 @@ class Started:
     ports: StorePorts
     cognito: CognitoServer
     store: StoreSupervisor
+    audit: StoreAudit | None
 
 
 async def start_parts(foundation: Foundation, stack: contextlib.AsyncExitStack) -> Started:
@@ -59,14 +61,17 @@ async def _start_on(
     cognito = CognitoServer(foundation.cognito_app(sts), ports.cognito)
     await cognito.start()
     stack.push_async_callback(cognito.stop)
-    store = StoreSupervisor(await asyncio.to_thread(foundation.store_launch, ports))
+    audit = None
+    if foundation.config.count_requests:
+        audit = await stack.enter_async_context(StoreAudit.listening())
+    store = StoreSupervisor(await asyncio.to_thread(foundation.store_launch, ports, audit))
     stack.push_async_callback(store.stop)
     # Loading the client's model takes a while, and so does the store.
     client, _ = await asyncio.gather(
         asyncio.to_thread(s3_client, _s3_endpoint(ports), *foundation.service_key), store.start()
     )
     await asyncio.to_thread(_furnish, client, ports, foundation)
-    return Started(ports=ports.store, cognito=cognito, store=store)
+    return Started(ports=ports.store, cognito=cognito, store=store, audit=audit)
 
 
 def _furnish(client: object, ports: Ports, foundation: Foundation) -> None:

@@ -33,3 +33,9 @@ COGNITO = (
     errors.CognitoRefusedError,
 )
 """Every route that may need an identity."""
+
+STORE = (errors.StoreUnavailableError, errors.StoreRefusedError)
+"""Every route that may ask the object store, or sign for it."""
+
+IN_FLIGHT = (errors.UploadEndedError, errors.UploadRejectedError, errors.UploadStateError)
+"""Every route for an upload in a certain state."""

@@ -5,7 +5,15 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.grants.model import COGNITO_LOGIN, CognitoGrant, Exchanged, Mode, Place
+from service.grants.model import (
+    COGNITO_LOGIN,
+    CognitoGrant,
+    Exchanged,
+    Mode,
+    Place,
+    PresignedGrant,
+    Reason,
+)
 
 _TIME = "2026-01-02T03:04:05Z"
 _IDENTITY = "us-east-1:6f1c0f3e-2f0a-4c55-9a0e-6a4f4a7b1c2d"
@@ -15,7 +23,10 @@ class GrantRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     mode: Mode = Field(
-        default="auto", description="`auto` takes what can be had; the others insist."
+        default="auto",
+        description="`auto` answers a Cognito grant where it can be had, else a presigned one that "
+        "says why. `cognito` insists: what stands in its way is a problem. `presigned` is "
+        "always given.",
     )
 
 
@@ -74,18 +85,33 @@ class PresignedGrantResponse(BaseModel):
     """No credentials: ask for signed addresses, upload by upload."""
 
     mode: Literal["presigned"]
-    reason: Literal[
-        "requested",
-        "policy",
-        "cognito_not_configured",
-        "cognito_throttled",
-        "cognito_unavailable",
-    ]
-    bucket: str
-    key_prefix: str
-    region: str
+    reason: Reason = Field(
+        description="Why these are no credentials: the request said so (`requested`), the policy "
+        "gives this caller none (`policy`), no identity pool is configured, or Cognito asks to "
+        "slow down or cannot serve; ask again later then.",
+        examples=["cognito_throttled"],
+    )
+    bucket: str = Field(examples=["uploads"])
+    key_prefix: str = Field(
+        description="Ends in `/`; new uploads get their keys below it. The caller's identity where "
+        "it is known, else `users/` and their id.",
+        examples=["users/usr_0b6e4c0a4c554f5b9a0e6a4f4a7b1c2d/"],
+    )
+    region: str = Field(examples=["us-east-1"])
     endpoints: Endpoints
-    server_time: datetime
+    server_time: datetime = Field(description="For clients whose clock is off.")
+
+    @classmethod
+    def of(cls, grant: PresignedGrant) -> "PresignedGrantResponse":
+        return cls(
+            mode="presigned",
+            reason=grant.reason,
+            bucket=grant.place.bucket,
+            key_prefix=grant.key_prefix,
+            region=grant.place.region,
+            endpoints=Endpoints.of(grant.place),
+            server_time=grant.server_time,
+        )
 
 
 class TemporaryCredentialsBase(BaseModel):

@@ -10,7 +10,13 @@ from service.completion.completion import Completion
 from service.completion.ports import NotificationReceiver
 from service.grants.grants import Grants
 from service.readiness import Readiness
+from service.uploads.completing import Completing
+from service.uploads.creation import Creation
+from service.uploads.downloads import Downloads
+from service.uploads.relay import Relay
+from service.uploads.transfers import Transfers
 from service.uploads.uploads import Uploads
+from service.uploads.verdicts import Verdicts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +26,12 @@ class Services:
     accounts: Accounts
     grants: Grants
     uploads: Uploads
+    creation: Creation
+    transfers: Transfers
+    completing: Completing
+    relay: Relay
+    downloads: Downloads
+    verdicts: Verdicts
     completion: Completion
     readiness: Readiness
     seaweedfs: NotificationReceiver | None = None

@@ -7,12 +7,17 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from service.uploads.creation import NewUpload
 from service.uploads.filenames import unshowable
 from service.uploads.model import Checksum, Origin, Transport, Upload, UploadStatus
-from service.uploads.policy import LARGEST_OBJECT
-from service.uploads.uploads import NewUpload, TransportChoice
+from service.uploads.plan import LARGEST_OBJECT
+from service.uploads.signed import SignedForm, SignedRequest
+from service.uploads.transfers import Offer
+from service.uploads.transitions import IN_FLIGHT
+from service.uploads.transports import TransportChoice
 
 MAX_NAME_BYTES = 1024
+NOTHING = Offer()
 _DIGEST_BYTES = {"CRC32": 4, "CRC64NVME": 8}
 
 
@@ -62,7 +67,7 @@ class ChecksumSchema(BaseModel):
         return Checksum(self.algorithm, base64.b64encode(digest).decode())
 
 
-def _right_length(checksum: ChecksumSchema) -> ChecksumSchema:
+def right_length(checksum: ChecksumSchema) -> ChecksumSchema:
     try:
         digest = base64.b64decode(checksum.value, validate=True)
     except binascii.Error as error:
@@ -93,7 +98,7 @@ class UploadRequest(BaseModel):
     )
     content_type: MediaType = "application/octet-stream"
     profile: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$")] | None = None
-    checksum: Annotated[ChecksumSchema, AfterValidator(_right_length)] | None = None
+    checksum: Annotated[ChecksumSchema, AfterValidator(right_length)] | None = None
     metadata: dict[MetadataName, MetadataValue] = Field(default_factory=dict, max_length=20)
     fingerprint: Fingerprint | None = None
     transport: TransportChoice = "auto"
@@ -112,12 +117,29 @@ class UploadRequest(BaseModel):
 
 
 class MultipartSchema(BaseModel):
-    """A multipart that the service made and may complete."""
+    """A multipart that the service made and may complete. Send parts 1 to `part_count`, each of
+    `part_size` bytes, the last one of what remains: with your own credentials, or to addresses
+    of `POST …/parts`. Then `POST …/complete`.
+    """
 
-    upload_id: str
-    part_size: int
-    part_count: int
-    checksum_algorithm: Literal["CRC32", "CRC64NVME"] | None
+    upload_id: str = Field(description="The store's id of the multipart.")
+    part_size: int = Field(description="In bytes.", examples=[8_388_608])
+    part_count: int = Field(examples=[88])
+    checksum_algorithm: Literal["CRC32", "CRC64NVME"] | None = Field(
+        description="Where there is one, each part is sent with a checksum of its own."
+    )
+
+    @classmethod
+    def of(cls, upload: Upload) -> "MultipartSchema | None":
+        """None where there is none, or none with a plan to follow."""
+        if not (upload.multipart_id and upload.part_size and upload.part_count):
+            return None
+        return cls(
+            upload_id=upload.multipart_id,
+            part_size=upload.part_size,
+            part_count=upload.part_count,
+            checksum_algorithm=upload.part_checksum,
+        )
 
 
 class PutSchema(BaseModel):
@@ -127,17 +149,27 @@ class PutSchema(BaseModel):
     headers: dict[str, str]
     expires_at: datetime
 
+    @classmethod
+    def of(cls, signed: SignedRequest) -> "PutSchema":
+        return cls(url=signed.url, headers=dict(signed.headers), expires_at=signed.expires_at)
+
 
 class PostSchema(BaseModel):
-    """A POST form; send exactly these fields, the file last."""
+    """A POST form; send exactly these fields, the file last (`file`)."""
 
     url: str
     fields: dict[str, str]
     expires_at: datetime
 
+    @classmethod
+    def of(cls, form: SignedForm) -> "PostSchema":
+        return cls(url=form.url, fields=dict(form.fields), expires_at=form.expires_at)
+
 
 class UploadResponse(BaseModel):
-    """One upload. `multipart`, `put` and `post` are null where the client's own credentials do."""
+    """One upload. In flight, `multipart` says how a file goes in parts, `put` and `post` how a
+    small one goes in one presigned request; null where the client's own credentials do.
+    """
 
     id: str = Field(examples=["upl_0b9f6a5c1d2e4f30a1b2c3d4e5f60718"])
     status: UploadStatus
@@ -165,7 +197,7 @@ class UploadResponse(BaseModel):
     server_time: datetime
 
     @classmethod
-    def of(cls, upload: Upload) -> "UploadResponse":
+    def of(cls, upload: Upload, offer: Offer = NOTHING) -> "UploadResponse":
         checksum = upload.checksum or upload.declared_checksum
         return cls(
             id=upload.id,
@@ -190,9 +222,9 @@ class UploadResponse(BaseModel):
             updated_at=upload.updated_at,
             expires_at=upload.expires_at,
             completed_at=upload.completed_at,
-            multipart=None,
-            put=None,
-            post=None,
+            multipart=MultipartSchema.of(upload) if upload.status in IN_FLIGHT else None,
+            put=PutSchema.of(offer.put) if offer.put else None,
+            post=PostSchema.of(offer.post) if offer.post else None,
             server_time=datetime.now(UTC),
         )
 

@@ -1,19 +1,23 @@
-"""Uploads: create, list, show, delete."""
+"""Uploads: create, list, show, delete, download."""
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response, status
+from pydantic import BaseModel, Field
 
 import errors
 from routers import cursor as cursors
+from routers import idempotency
 from routers.caller import Uploader
-from routers.failures import CALLER, COGNITO, JSON_BODY
+from routers.failures import CALLER, COGNITO, IN_FLIGHT, JSON_BODY, STORE
+from routers.idempotency import IdempotencyKey
 from routers.json_body import JSON_ONLY
 from routers.no_store import NO_STORE
 from routers.problems import responses
-from routers.services import Wired
-from routers.upload_schemas import UploadPage, UploadRequest, UploadResponse
-from service.uploads.model import UploadStatus
+from routers.services import Services, Wired
+from routers.upload_schemas import Fingerprint, UploadPage, UploadRequest, UploadResponse
+from service.uploads.model import Upload, UploadStatus
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"], dependencies=[NO_STORE])
 
@@ -21,17 +25,27 @@ _CREATE = (
     *CALLER,
     *JSON_BODY,
     *COGNITO,
+    *STORE,
+    *idempotency.FAILURES,
     errors.UnknownProfileError,
     errors.UploadTooLargeError,
-)
-_DELETE = (
-    *CALLER,
+    errors.ContentTypeRefusedError,
+    errors.QuotaExceededError,
+    errors.TooManyUploadsError,
     errors.UploadNotFoundError,
     errors.UploadStateError,
-    errors.StoreUnavailableError,
-    errors.StoreRefusedError,
+    errors.UploadEndedError,
 )
+_DELETE = (*CALLER, *STORE, errors.UploadNotFoundError, errors.UploadStateError)
+_SHOW = (*CALLER, *STORE, errors.UploadNotFoundError)
 UploadId = Annotated[str, Path(max_length=64, description="The upload's id.")]
+
+
+class DownloadResponse(BaseModel):
+    """GET it there, before `expires_at`."""
+
+    url: str
+    expires_at: datetime = Field(description="The end of the address, not of the file.")
 
 
 @router.post(
@@ -43,42 +57,55 @@ UploadId = Annotated[str, Path(max_length=64, description="The upload's id.")]
     dependencies=[JSON_ONLY],
 )
 async def create_upload(
-    body: UploadRequest, caller: Uploader, services: Wired, response: Response
-) -> UploadResponse:
-    """Makes the record and chooses the key. The bytes then go straight to the store."""
-    upload = await services.uploads.create(caller.user_id, body.announced())
-    response.headers["Location"] = f"/v1/uploads/{upload.id}"
-    return UploadResponse.of(upload)
-
-
-@router.get("", operation_id="list_uploads", summary="List uploads", responses=responses(*CALLER))
-async def list_uploads(
+    body: UploadRequest,
     caller: Uploader,
     services: Wired,
-    status: UploadStatus | None = None,
-    cursor: Annotated[str | None, Query(max_length=256)] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    response: Response,
+    key: IdempotencyKey = None,
+) -> UploadResponse:
+    """Makes the record, chooses the key and the transport, and plans the parts. The bytes then go
+    straight to the store.
+    """
+    upload = await services.creation.create(caller.user_id, body.announced(), idempotency_key=key)
+    response.headers["Location"] = f"/v1/uploads/{upload.id}"
+    return await shown(services, upload)
+
+
+class ListQuery(BaseModel):
+    """Which of the caller's uploads, and how many of them."""
+
+    status: UploadStatus | None = None
+    fingerprint: Fingerprint | None = Field(
+        default=None, description="Those announced with it: so that a reloaded page can go on."
+    )
+    cursor: Annotated[str, Field(max_length=256)] | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+
+
+@router.get("", operation_id="list_uploads", summary="List uploads", responses=responses(*_SHOW))
+async def list_uploads(
+    asked: Annotated[ListQuery, Query()], caller: Uploader, services: Wired
 ) -> UploadPage:
     """The caller's, newest first."""
-    after = cursors.decode(cursor) if cursor is not None else None
     page, following = await services.uploads.page(
-        caller.user_id, status=status, after=after, limit=limit
+        caller.user_id,
+        status=asked.status,
+        after=cursors.decode(asked.cursor) if asked.cursor is not None else None,
+        limit=asked.limit,
+        fingerprint=asked.fingerprint,
     )
     return UploadPage(
-        items=[UploadResponse.of(upload) for upload in page],
+        items=[await shown(services, upload) for upload in page],
         next_cursor=cursors.encode(following) if following else None,
     )
 
 
 @router.get(
-    "/{upload_id}",
-    operation_id="get_upload",
-    summary="Show an upload",
-    responses=responses(*CALLER, errors.UploadNotFoundError),
+    "/{upload_id}", operation_id="get_upload", summary="Show an upload", responses=responses(*_SHOW)
 )
 async def get_upload(upload_id: UploadId, caller: Uploader, services: Wired) -> UploadResponse:
-    """Another user's upload is 404."""
-    return UploadResponse.of(await services.uploads.get(caller.user_id, upload_id))
+    """Another user's upload is 404. Presigned addresses in it are new each time."""
+    return await shown(services, await services.uploads.get(caller.user_id, upload_id))
 
 
 @router.delete(
@@ -90,3 +117,23 @@ async def get_upload(upload_id: UploadId, caller: Uploader, services: Wired) -> 
 async def delete_upload(upload_id: UploadId, caller: Uploader, services: Wired) -> UploadResponse:
     """In flight: aborts. Completed: deletes the object. Ended already: answers it as it is."""
     return UploadResponse.of(await services.uploads.delete(caller.user_id, upload_id))
+
+
+@router.get(
+    "/{upload_id}/download",
+    operation_id="download_upload",
+    summary="Get an address to download from",
+    responses=responses(*_SHOW, *IN_FLIGHT),
+)
+async def download_upload(
+    upload_id: UploadId, caller: Uploader, services: Wired
+) -> DownloadResponse:
+    """Always an attachment under its original name; HTML, SVG and XML as octet-stream."""
+    upload = await services.uploads.get(caller.user_id, upload_id)
+    signed = await services.downloads.sign(upload)
+    return DownloadResponse(url=signed.url, expires_at=signed.expires_at)
+
+
+async def shown(services: Services, upload: Upload) -> UploadResponse:
+    """With addresses to send to, where the upload takes one request."""
+    return UploadResponse.of(upload, await services.transfers.offer(upload))

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from errors import OverloadedError
@@ -13,6 +12,7 @@ from service.completion.events import ObjectEvent
 from service.completion.ports import Claimed
 from state.database import Database
 from state.tables import inbox
+from state.upsert import insert_into
 
 
 class SqlInbox:
@@ -38,11 +38,8 @@ class SqlInbox:
         return int(counted.scalar_one())
 
     async def _insert(self, connection: AsyncConnection, event: ObjectEvent, now: datetime) -> int:
-        upsert: Any = (
-            postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        )
         statement = (
-            upsert(inbox)
+            insert_into(connection, inbox)
             .values(
                 source=event.source,
                 dedupe_key=event.dedupe_key,

@@ -1,4 +1,6 @@
-"""Brings the schema up to date. On Postgres one replica at a time, by an advisory lock."""
+"""Brings the schema up to date. On Postgres one replica at a time, by an advisory lock. An
+upgrade is done whole or not at all.
+"""
 
 from pathlib import Path
 
@@ -24,6 +26,9 @@ def configuration(connection: Connection | None = None) -> Config:
 def _upgrade(connection: Connection, revision: str) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    else:
+        # Else the driver begins at the first INSERT, and what was made before it would stay.
+        connection.execute(text("BEGIN IMMEDIATE"))
     command.upgrade(configuration(connection), revision)
 
 

@@ -4,6 +4,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     ForeignKey,
     Index,
@@ -23,6 +24,7 @@ metadata = MetaData(
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
         "fk": "fk_%(table_name)s_%(column_0_N_name)s",
         "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
     }
 )
 
@@ -98,8 +100,54 @@ uploads = Table(
     # Counts the records that one key has had: a name that a user chose may be deleted and
     # come back. Unique, so that two replicas cannot adopt one object twice.
     Column("generation", Integer, nullable=False, default=0),
+    # What it counts in `usage` now.
+    Column("charged", BigInteger, nullable=False, default=0),
+    Column("part_size", BigInteger),
+    Column("part_count", Integer),
+    Column("multipart_id", String(1024)),
+    Column("part_checksum", String(16)),
     UniqueConstraint("bucket", "key", "generation"),
     Index(None, "user_id", "created_at", "id"),
+    Index(None, "user_id", "fingerprint"),
+)
+
+# The sum over a user's uploads of one profile: of `charged`, and of those in flight. Changed in
+# the transactions that change these, so that a limit is held by one row.
+usage = Table(
+    "usage",
+    metadata,
+    Column("user_id", String(64), primary_key=True),
+    Column("profile", String(64), primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
+    Column("in_flight", Integer, nullable=False),
+    CheckConstraint("bytes >= 0", name="bytes"),
+    CheckConstraint("in_flight >= 0", name="in_flight"),
+)
+
+# One row a key, a user's own. `upload_id` is what the request came to; until then `holder` has
+# the key, as long as the lease.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("user_id", String(64), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("holder", String(64), nullable=False),
+    Column("lease_until", UtcDateTime, nullable=False),
+    Column("upload_id", String(64)),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
+)
+
+# What may stand in an address instead of an access token; the ticket itself is nowhere.
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("id", String(64), primary_key=True),  # its hash
+    Column("user_id", String(64), nullable=False, index=True),
+    Column("profile", String(64), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+    Column("revoked_at", UtcDateTime),
 )
 
 # What sources said, committed before they are answered.

@@ -1,20 +1,26 @@
-"""Upload records in SQL. Every transition is one compare-and-set UPDATE."""
+"""Upload records in SQL. Every change is one compare-and-set UPDATE."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, insert, or_, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Update, and_, or_, select, update
 
-from service.uploads.model import Checksum, Origin, Transport, Upload, UploadStatus
+from errors import IdempotencyInFlightError
+from service.uploads.idempotency import Claim
+from service.uploads.model import Upload, UploadStatus
 from service.uploads.ports import Cursor
+from service.uploads.quota import NO_LIMITS, Limits, Usage, charge
 from service.uploads.transitions import allowed
+from state import idempotency, usage
 from state.database import Database
 from state.tables import uploads
+from state.upload_rows import first, plain, row_of, upload_of
+from state.upsert import insert_into
 
-_CHECKSUMS = ("checksum", "declared_checksum")
+# What a record is, and what is charged for it, no caller changes by hand.
+_NEVER_CHANGED = frozenset({"id", "user_id", "profile", "bucket", "key", "generation", "charged"})
+_BY_TRANSITION = frozenset({"status", "etag", "size"})
 
 
 class SqlUploadRecords:
@@ -23,12 +29,18 @@ class SqlUploadRecords:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, upload: Upload) -> bool:
-        try:
-            async with self._database.transaction() as connection:
-                await connection.execute(insert(uploads).values(_row(upload)))
-        except IntegrityError:
-            return False
+    async def add(
+        self, upload: Upload, *, limits: Limits = NO_LIMITS, claim: Claim | None = None
+    ) -> bool:
+        """In the order of locks that state/usage.py explains: the record comes first."""
+        async with self._database.transaction() as connection:
+            statement = insert_into(connection, uploads).values(row_of(upload))
+            inserted = await connection.execute(statement.on_conflict_do_nothing())
+            if inserted.rowcount == 0:
+                return False
+            if claim and not await idempotency.finish(connection, claim, upload.id):
+                raise IdempotencyInFlightError(retry_after=1)
+            await usage.apply(connection, usage.Change.between(None, upload), limits)
         return True
 
     async def get(self, upload_id: str) -> Upload | None:
@@ -36,7 +48,7 @@ class SqlUploadRecords:
             return None  # no text for Postgres, and no id of ours
         async with self._database.transaction() as connection:
             found = await connection.execute(select(uploads).where(uploads.c.id == upload_id))
-            return _first(found.mappings().all())
+            return first(found.mappings().all())
 
     async def by_key(self, bucket: str, key: str) -> Upload | None:
         query = (
@@ -46,41 +58,63 @@ class SqlUploadRecords:
             .limit(1)
         )
         async with self._database.transaction() as connection:
-            return _first((await connection.execute(query)).mappings().all())
+            return first((await connection.execute(query)).mappings().all())
 
     async def page(
-        self, user_id: str, *, status: UploadStatus | None, after: Cursor | None, limit: int
+        self,
+        user_id: str,
+        *,
+        status: UploadStatus | None,
+        after: Cursor | None,
+        limit: int,
+        fingerprint: str | None = None,
     ) -> Sequence[Upload]:
         query = select(uploads).where(uploads.c.user_id == user_id)
         if status is not None:
             query = query.where(uploads.c.status == status.value)
+        if fingerprint is not None:
+            query = query.where(uploads.c.fingerprint == fingerprint)
         if after is not None:
             older = uploads.c.created_at < after.created_at
             tied = and_(uploads.c.created_at == after.created_at, uploads.c.id < after.id)
             query = query.where(or_(older, tied))
         query = query.order_by(uploads.c.created_at.desc(), uploads.c.id.desc()).limit(limit)
         async with self._database.transaction() as connection:
-            return [_upload(row) for row in (await connection.execute(query)).mappings()]
+            return [upload_of(row) for row in (await connection.execute(query)).mappings()]
 
     async def transition(
-        self, seen: Upload, status: UploadStatus, now: datetime, **changes: Any
+        self,
+        seen: Upload,
+        status: UploadStatus,
+        now: datetime,
+        *,
+        limits: Limits = NO_LIMITS,
+        **changes: Any,
     ) -> Upload | None:
+        """Raises ValueError for a move that is never allowed."""
         if not allowed(seen.status, status):
             raise ValueError(f"{seen.status} is never followed by {status}")
-        values = _plain(changes) | {"status": status.value, "updated_at": now}
-        statement = (
-            update(uploads)
-            .where(
-                uploads.c.id == seen.id,
-                uploads.c.status == seen.status.value,
-                # What was pinned when the decision was made must still be pinned.
-                uploads.c.etag.is_not_distinct_from(seen.etag),
-            )
-            .values(**values)
-            .returning(*uploads.c)
-        )
+        _refuse(changes, _NEVER_CHANGED)
+        charged = charge(seen, status, changes.get("size", seen.size))
+        values = {**changes, "status": status, "charged": charged, "updated_at": now}
+        statement = _compare_and_set(seen, values, "status", "etag", "charged")
         async with self._database.transaction() as connection:
-            return _first((await connection.execute(statement)).mappings().all())
+            moved = first((await connection.execute(statement)).mappings().all())
+            if moved is not None:
+                await usage.apply(connection, usage.Change.between(seen, moved), limits)
+        return moved
+
+    async def amend(self, seen: Upload, now: datetime, **changes: Any) -> Upload | None:
+        """Raises ValueError for changes that are a transition's, or nobody's."""
+        _refuse(changes, _NEVER_CHANGED | _BY_TRANSITION)
+        values = {**changes, "updated_at": now}
+        statement = _compare_and_set(seen, values, "status", "etag", "multipart_id")
+        async with self._database.transaction() as connection:
+            return first((await connection.execute(statement)).mappings().all())
+
+    async def usage(self, user_id: str, profile: str) -> Usage:
+        async with self._database.transaction() as connection:
+            return await usage.read(connection, user_id, profile)
 
     async def overdue(self, now: datetime, limit: int) -> Sequence[Upload]:
         query = (
@@ -90,48 +124,26 @@ class SqlUploadRecords:
             .limit(limit)
         )
         async with self._database.transaction() as connection:
-            return [_upload(row) for row in (await connection.execute(query)).mappings()]
+            return [upload_of(row) for row in (await connection.execute(query)).mappings()]
 
     async def looked(self, seen: Upload, next_look_at: datetime | None) -> None:
         """Only if nobody looked or moved the record meanwhile."""
-        statement = (
-            update(uploads)
-            .where(
-                uploads.c.id == seen.id,
-                uploads.c.status == seen.status.value,
-                uploads.c.looks == seen.looks,
-            )
-            .values(next_look_at=next_look_at, looks=seen.looks + 1)
-        )
+        values = {"next_look_at": next_look_at, "looks": seen.looks + 1}
         async with self._database.transaction() as connection:
-            await connection.execute(statement)
+            await connection.execute(_compare_and_set(seen, values, "status", "looks"))
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """As the columns hold them."""
-    plain = dict(values)
-    for name in _CHECKSUMS:
-        if isinstance(plain.get(name), Checksum):
-            plain[name] = asdict(plain[name])
-    return plain
+def _compare_and_set(seen: Upload, values: Mapping[str, Any], *compared: str) -> Update:
+    """What the decision was made on must still be so."""
+    same = [uploads.c[name].is_not_distinct_from(getattr(seen, name)) for name in compared]
+    return (
+        update(uploads)
+        .where(uploads.c.id == seen.id, *same)
+        .values(**plain(values))
+        .returning(*uploads.c)
+    )
 
 
-def _row(upload: Upload) -> dict[str, Any]:
-    row = _plain({part.name: getattr(upload, part.name) for part in fields(Upload)})
-    enums = {name: row[name].value for name in ("status", "origin", "transport")}
-    return row | enums | {"metadata": dict(upload.metadata)}
-
-
-def _upload(row: Mapping[Any, Any]) -> Upload:
-    values = dict(row)
-    for name in _CHECKSUMS:
-        if values[name] is not None:
-            values[name] = Checksum(**values[name])
-    values["status"] = UploadStatus(values["status"])
-    values["origin"] = Origin(values["origin"])
-    values["transport"] = Transport(values["transport"])
-    return Upload(**values)
-
-
-def _first(rows: Sequence[Mapping[Any, Any]]) -> Upload | None:
-    return _upload(rows[0]) if rows else None
+def _refuse(changes: Mapping[str, Any], names: frozenset[str]) -> None:
+    if refused := names & changes.keys():
+        raise ValueError(f"not to be changed here: {', '.join(sorted(refused))}")

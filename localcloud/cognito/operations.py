@@ -10,6 +10,7 @@ from localcloud.cognito.errors import (
 )
 from localcloud.cognito.exchange import StsExchange
 from localcloud.cognito.identities import Identities
+from localcloud.cognito.key_life import KeyLife
 from localcloud.cognito.tokens import TokenIssuer
 
 TOKEN_PROVIDER = "cognito-identity.amazonaws.com"  # noqa: S105 - a name
@@ -22,7 +23,7 @@ class IdentityPool:
 
     pool_id: str
     developer_provider_name: str
-    session_seconds: int
+    key_life: KeyLife
     identities: Identities
     tokens: TokenIssuer
     sts: StsExchange
@@ -58,7 +59,7 @@ class IdentityPool:
                 "Token is not from a supported provider of this identity pool."
             )
         verified = self.tokens.verify(logins[TOKEN_PROVIDER], identity_id)
-        exchangeable = self.tokens.for_exchange(verified, duration=self.session_seconds)
+        exchangeable = self.tokens.for_exchange(verified, duration=self.key_life.seconds)
         keys = await self.sts.keys_for(exchangeable)
         credentials = {
             "AccessKeyId": keys.access_key_id,

@@ -9,16 +9,19 @@ from dataclasses import asdict
 from pathlib import Path
 
 from localcloud.ports import LOOPBACK, StorePorts
-from localcloud.store.configuration import IAM_FILE, IDENTITIES_FILE, OBJECTS
+from localcloud.store.configuration import AUDIT_FILE, IAM_FILE, IDENTITIES_FILE, OBJECTS
 
 # The largest file of the store's volumes; small, because space is taken back by volume.
 _VOLUME_MB = 1024
 
 
-def store_command(weed: Path, ports: StorePorts, *, instance: str, origins: str) -> list[str]:
+def store_command(
+    weed: Path, ports: StorePorts, *, instance: str, origins: str, audited: bool = False
+) -> list[str]:
     """Give the arguments that start master, volume, filer and S3 in one process on loopback.
 
     `instance` ends up on the command line, so that a run left behind can be recognised.
+    `audited`: what it answers is written down, as AUDIT_FILE says.
     """
     return [
         str(weed),
@@ -52,6 +55,7 @@ def store_command(weed: Path, ports: StorePorts, *, instance: str, origins: str)
         "-s3.autoCreateBucket=false",
         f"-s3.iam.config={IAM_FILE}",
         f"-s3.config={IDENTITIES_FILE}",
+        *([f"-s3.auditLogConfig={AUDIT_FILE}"] if audited else []),
     ]
 
 

@@ -14,6 +14,7 @@ from localcloud.secrets_file import Secrets
 from localcloud.store.policies import iam_config
 
 IAM_FILE, IDENTITIES_FILE, OBJECTS, TLS = "iam.json", "s3.json", "data", "tls"
+AUDIT_FILE = "audit.json"
 # `.invalid` resolves nowhere (RFC 2606). An empty list would mean every page.
 NO_ORIGIN = "http://none.invalid"
 # S3 alone speaks plain HTTP: it checks every request's signature, and pages come to it.

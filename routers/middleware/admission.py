@@ -5,6 +5,7 @@ queue; the rest is told at once to come again. Health checks never wait.
 """
 
 import asyncio
+import re
 from typing import TypedDict
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,6 +16,12 @@ from routers.problems import problem_response
 
 _ALWAYS = frozenset({"/livez", "/readyz"})
 _WEBHOOKS = "/v1/webhooks/"
+_RELAY = re.compile(r"/v1/uploads/[^/]+/content")
+
+
+def is_relay(scope: Scope) -> bool:
+    """Whether a file passes through: with this request alone bodies are not small."""
+    return scope["method"] == "PUT" and _RELAY.fullmatch(scope["path"]) is not None
 
 
 class Gate:
@@ -43,7 +50,9 @@ class Gate:
 
 
 class Admission:
-    """Webhooks have a gate of their own: neither they nor the API's requests wait for the other."""
+    """Webhooks have a gate of their own: neither they nor the API's requests wait for the other.
+    So have relays, which take as long as a file takes: beyond their number none waits.
+    """
 
     def __init__(
         self,
@@ -51,6 +60,7 @@ class Admission:
         *,
         max_concurrent: int,
         max_concurrent_webhooks: int,
+        max_concurrent_relays: int,
         max_waiting: int,
         wait_seconds: float,
     ) -> None:
@@ -58,12 +68,13 @@ class Admission:
         waits: _Waits = {"max_waiting": max_waiting, "wait_seconds": wait_seconds}
         self._api = Gate(places=max_concurrent, **waits)
         self._webhooks = Gate(places=max_concurrent_webhooks, **waits)
+        self._relays = Gate(places=max_concurrent_relays, max_waiting=0, wait_seconds=wait_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in _ALWAYS:
             await self._app(scope, receive, send)
             return
-        gate = self._webhooks if scope["path"].startswith(_WEBHOOKS) else self._api
+        gate = self._gate(scope)
         if not await gate.admit():
             answer = problem_response(OverloadedError(retry_after=2), scope.get(SCOPE_KEY))
             await answer(scope, receive, send)
@@ -72,6 +83,11 @@ class Admission:
             await self._app(scope, receive, send)
         finally:
             gate.leave()
+
+    def _gate(self, scope: Scope) -> Gate:
+        if scope["path"].startswith(_WEBHOOKS):
+            return self._webhooks
+        return self._relays if is_relay(scope) else self._api
 
 
 class _Waits(TypedDict):

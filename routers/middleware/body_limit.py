@@ -1,8 +1,9 @@
-"""Bodies are bounded in size and in the time they take: no file passes through this service.
+"""Bodies are bounded in size and in the time they take.
 
 A body is read whole before the request takes a place behind the admission gate, so that clients
 who dawdle hold no place. Webhooks may be larger: theirs are read by the route, after the source
-has shown its token, and their gate is their own.
+has shown its token, and their gate is their own. A relay's body is a file: the route passes it on
+as it comes, and only the time without a byte is bounded.
 """
 
 import asyncio
@@ -12,26 +13,37 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from errors import BodyTooLargeError, RequestTimeoutError
+from routers.middleware.admission import is_relay
 from routers.middleware.request_id import SCOPE_KEY
 from routers.problems import problem_response
 
 
 class BodyLimit:
     """`largest` in bytes, `larger` by path for bodies that are read behind the gate; `seconds`
-    is the longest time for a whole body.
+    is the longest time for a whole body, `idle_seconds` that between two pieces of a relay's.
     """
 
     def __init__(
-        self, app: ASGIApp, *, largest: int, larger: Mapping[str, int], seconds: float
+        self,
+        app: ASGIApp,
+        *,
+        largest: int,
+        larger: Mapping[str, int],
+        seconds: float,
+        idle_seconds: float,
     ) -> None:
         self._app = app
         self._largest = largest
         self._larger = larger
         self._seconds = seconds
+        self._idle_seconds = idle_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if is_relay(scope):
+            await self._app(scope, _flowing(receive, self._idle_seconds), send)
             return
         limit = self._larger.get(scope["path"])
         if limit is not None:
@@ -87,6 +99,24 @@ class _Body:
 
     def _too_large(self) -> BodyTooLargeError:
         return BodyTooLargeError(f"This request's body may have {self._limit} bytes at most")
+
+
+def _flowing(receive: Receive, idle_seconds: float) -> Receive:
+    ended = False
+
+    async def flowing() -> Message:
+        nonlocal ended
+        if ended:
+            return await receive()  # waits for the client to leave: no bound on that
+        try:
+            async with asyncio.timeout(idle_seconds):
+                message = await receive()
+        except TimeoutError:
+            raise RequestTimeoutError from None
+        ended = not message.get("more_body", False)
+        return message
+
+    return flowing
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -54,6 +54,7 @@ class Adoption:
             bucket=bucket,
             key=key,
             size=stored.size,
+            charged=stored.size,
             etag=stored.etag,
             version_id=stored.version_id,
             checksum=stored.checksum,

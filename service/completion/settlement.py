@@ -9,13 +9,14 @@ from typing import Any
 
 import structlog
 
-from errors import UnavailableError
+from errors import QuotaExceededError, UnavailableError
 from service.clock import Clock
 from service.completion.adoption import Adoption
-from service.completion.verification import verify
+from service.completion.verification import Verdict, verify
 from service.uploads.model import Origin, Upload, UploadStatus
 from service.uploads.policy import Policy
 from service.uploads.ports import ObjectStore, StoredObject, UploadRecords
+from service.uploads.quota import NO_LIMITS, Limits
 from service.uploads.transitions import ENDED, IN_FLIGHT
 
 _log = structlog.get_logger("uploadgate.completion")
@@ -26,6 +27,7 @@ class Outcome(StrEnum):
     ABSENT = "absent"
     UNOWNED = "unowned"
     UNCHANGED = "unchanged"
+    QUARANTINED = "quarantined"
     COMPLETED = "completed"
     REPLACED = "replaced"
     REJECTED = "rejected"
@@ -83,28 +85,50 @@ class Settlement:
         record = await self._adoption.record_for(bucket, key, stored, now, generation)
         if record is None:
             return Outcome.UNOWNED
-        return await self._judge(record, stored) if await self._records.add(record) else None
+        # Nothing was reserved for it. What does not fit is recorded all the same, and rejected.
+        quota = Limits(quota=self._policy.of_record(record.profile).quota)
+        try:
+            added, fits = await self._records.add(record, limits=quota), True
+        except QuotaExceededError:
+            added, fits = await self._records.add(record), False
+        if not added:
+            return None
+        return await self._judge(record, stored) if fits else await self._over(record, stored)
 
     async def _judge(self, record: Upload, stored: StoredObject) -> Outcome | None:
         """Received, or replaced just now: completed or rejected."""
-        verdict = verify(record, stored, self._policy.profile(record.profile))
+        profile = self._policy.of_record(record.profile)
+        verdict = verify(record, stored, profile)
         if not verdict.accepted:
             return await self._reject(record, stored, verdict.reason)
         if record.status is UploadStatus.REPLACED:
             verified = await self._move(record, UploadStatus.REPLACED, stored, next_look_at=None)
             return None if verified is None else Outcome.REPLACED
-        completed = await self._move(
+        if profile.quarantine:
+            return await self._accept(record, stored, UploadStatus.QUARANTINED, verdict)
+        return await self._accept(record, stored, UploadStatus.COMPLETED, verdict)
+
+    async def _accept(
+        self, record: Upload, stored: StoredObject, status: UploadStatus, verdict: Verdict
+    ) -> Outcome | None:
+        now = self._clock()
+        accepted = await self._move(
             record,
-            UploadStatus.COMPLETED,
+            status,
             stored,
-            completed_at=self._clock(),
+            completed_at=now if status is UploadStatus.COMPLETED else None,
             status_reason=verdict.reason,
-            next_look_at=None,
+            # A multipart of ours that was not needed is still to be cleared away.
+            next_look_at=None if record.multipart_id is None else now,
         )
-        if completed is None:
+        if accepted is None:
             return None
-        _log.info("upload.completed", upload_id=record.id, size=stored.size, key=record.key)
-        return Outcome.COMPLETED
+        _log.info(f"upload.{status}", upload_id=record.id, size=stored.size, key=record.key)
+        completed = status is UploadStatus.COMPLETED
+        return Outcome.COMPLETED if completed else Outcome.QUARANTINED
+
+    async def _over(self, record: Upload, stored: StoredObject) -> Outcome | None:
+        return await self._reject(record, stored, "it does not fit into what is left of the quota")
 
     async def _reject(
         self, record: Upload, stored: StoredObject, reason: str | None
@@ -131,18 +155,26 @@ class Settlement:
         if stored.etag == record.etag:
             unverified = record.status is UploadStatus.REPLACED and record.next_look_at is not None
             return await self._judge(record, stored) if unverified else Outcome.UNCHANGED
-        replaced = await self._move(
+        quota = Limits(quota=self._policy.of_record(record.profile).quota)
+        try:
+            replaced, fits = await self._replace(record, stored, quota), True
+        except QuotaExceededError:
+            replaced, fits = await self._replace(record, stored, NO_LIMITS), False
+        if replaced is None:
+            return None
+        _log.warning("upload.replaced", upload_id=record.id, key=record.key)
+        return await self._judge(replaced, stored) if fits else await self._over(replaced, stored)
+
+    async def _replace(self, record: Upload, stored: StoredObject, limits: Limits) -> Upload | None:
+        return await self._move(
             record,
             UploadStatus.REPLACED,
             stored,
+            limits=limits,
             status_reason="the object was written again after completion",
             # Until it is verified anew: should this process end before, the sweep goes on.
             next_look_at=self._clock(),
         )
-        if replaced is None:
-            return None
-        _log.warning("upload.replaced", upload_id=record.id, key=record.key)
-        return await self._judge(replaced, stored)
 
     async def _delete_stray(self, record: Upload, stored: StoredObject) -> Outcome | None:
         """Bytes that came after the end: deleted if they are still what was seen."""
@@ -173,4 +205,4 @@ class Settlement:
             return False
         if record.status is not UploadStatus.REJECTED or record.etag != stored.etag:
             return True
-        return verify(record, stored, self._policy.profile(record.profile)).accepted
+        return verify(record, stored, self._policy.of_record(record.profile)).accepted

@@ -10,8 +10,9 @@ from service.clock import Clock
 from service.completion.ports import Inbox
 from service.completion.settlement import Outcome, Settlement
 from service.uploads.model import Upload, UploadStatus
+from service.uploads.multiparts import MultipartKeeper
 from service.uploads.ports import UploadRecords
-from service.uploads.transitions import ENDED
+from service.uploads.transitions import ENDED, IN_FLIGHT
 
 _log = structlog.get_logger("uploadgate.sweep")
 _LONGEST_PAUSE = timedelta(hours=1)
@@ -45,12 +46,14 @@ class Sweep:
         records: UploadRecords,
         inbox: Inbox,
         settlement: Settlement,
+        keeper: MultipartKeeper,
         limits: SweepLimits,
         clock: Clock,
     ) -> None:
         self._records = records
         self._inbox = inbox
         self._settlement = settlement
+        self._keeper = keeper
         self._limits = limits
         self._clock = clock
 
@@ -68,6 +71,7 @@ class Sweep:
         """A record that cannot be looked at now waits longer; it does not stop the others."""
         try:
             outcome = await self._settlement.settle(record.bucket, record.key)
+            await self._clear(record)
         except UploadgateError as error:
             _log.warning("sweep.failed", upload_id=record.id, cause=error.code)
             await self._later(record)
@@ -78,13 +82,23 @@ class Sweep:
         else:
             await self._follow(record, outcome)
 
+    async def _clear(self, record: Upload) -> None:
+        """Of an upload that takes nothing more, no half-sent parts may stay at the store."""
+        fresh = await self._records.get(record.id)
+        if fresh is None or fresh.status in IN_FLIGHT | {UploadStatus.RECEIVED}:
+            return
+        if fresh.status in ENDED or fresh.multipart_id is not None:
+            await self._keeper.clear(fresh)
+
     async def _follow(self, record: Upload, outcome: Outcome) -> None:
         if outcome is Outcome.ABSENT:
             await self._absent(record)
         elif outcome is Outcome.UNOWNED:
             await self._records.looked(record, None)
-        elif outcome in (Outcome.STRAY_DELETED, Outcome.UNCHANGED, Outcome.REJECTED):
+        elif outcome in (Outcome.STRAY_DELETED, Outcome.REJECTED):
             await self._again(record)
+        elif outcome is Outcome.UNCHANGED:
+            await self._records.looked(record, None)
 
     async def _absent(self, record: Upload) -> None:
         now = self._clock()

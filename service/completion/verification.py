@@ -16,7 +16,7 @@ class Verdict:
 
 
 def verify(upload: Upload, stored: StoredObject, profile: Profile) -> Verdict:
-    """Readable at all, then size against announcement and limit, then the checksum."""
+    """Readable at all, then size against announcement and limit, type, then the checksum."""
     fault = _fault(upload, stored, profile)
     if fault is not None:
         return Verdict(accepted=False, reason=fault)
@@ -28,8 +28,13 @@ def _fault(upload: Upload, stored: StoredObject, profile: Profile) -> str | None
         return "it cannot be read: encrypted with the client's own key, or its headers too large"
     if upload.declared_size is not None and stored.size != upload.declared_size:
         return f"{upload.declared_size} bytes were announced, {stored.size} arrived"
-    if stored.size > profile.largest:
-        return f"more than the {profile.largest} bytes allowed"
+    most = profile.ceiling if upload.declared_size is None else profile.largest
+    if stored.size > most:
+        return f"more than the {most} bytes allowed"
+    if not profile.takes_type(stored.content_type):
+        return "its content type is not allowed"
+    if not profile.takes_name(upload.filename):
+        return "its name's extension is not allowed"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Grants by Cognito developer identities."""
+"""Grants by Cognito developer identities, and presigned ones where those cannot be had."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,22 +12,25 @@ from errors import (
     CognitoNotConfiguredError,
     CognitoUnavailableError,
     IdentityConflictError,
-    TransportUnavailableError,
+    InternalError,
     UploadgateError,
 )
 from service.clock import Clock
-from service.grants.folders import identity_folder, identity_of
+from service.grants.fallback import OBSTACLES, reason_of
+from service.grants.folders import identity_folder, identity_of, user_folder
 from service.grants.model import (
     CognitoGrant,
     Exchanged,
     Mode,
     OpenIdToken,
     Place,
+    PresignedGrant,
+    Reason,
 )
 from service.grants.ports import IdentityHistory, IdentityPool
+from service.grants.trouble import Trouble
 
 _log = structlog.get_logger("uploadgate.grants")
-_TROUBLE_LASTS = timedelta(minutes=1)
 
 
 class CredentialsPolicy(Protocol):
@@ -57,14 +60,31 @@ class Grants:
         self._token_seconds = token_seconds
         self._clock = clock
         self._calls = asyncio.Semaphore(max_calls)
-        self._trouble: tuple[UploadgateError, datetime] | None = None
+        self._trouble = Trouble(clock)
 
-    async def grant(self, user_id: str, mode: Mode) -> CognitoGrant:
-        """Raises PolicyError, CognitoNotConfiguredError and what the pool raises.
-        `presigned` is refused with TransportUnavailableError until that transport is built.
+    async def grant(self, user_id: str, mode: Mode) -> CognitoGrant | PresignedGrant:
+        """`cognito` insists: raises PolicyError, CognitoNotConfiguredError and what the pool
+        raises. The others never do. All raise UnavailableError.
         """
         if mode == "presigned":
-            raise TransportUnavailableError("The transport presigned is not offered here")
+            return await self._presigned(user_id, "requested")
+        if mode == "cognito":
+            return await self._cognito(user_id)
+        return await self._whichever_can_be_had(user_id)
+
+    async def _whichever_can_be_had(self, user_id: str) -> CognitoGrant | PresignedGrant:
+        try:
+            self._allowed_pool()
+            self._trouble.check_or_probe()
+        except OBSTACLES as known:
+            return await self._presigned(user_id, reason_of(known))
+        try:
+            return await self._cognito(user_id)
+        except OBSTACLES as error:
+            _log.warning("grant.fell_back", user_id=user_id, code=error.code)
+            return await self._presigned(user_id, reason_of(error))
+
+    async def _cognito(self, user_id: str) -> CognitoGrant:
         asked_at = self._clock()
         open_id, pool = await self._token(user_id)
         return CognitoGrant(
@@ -74,6 +94,14 @@ class Grants:
             key_prefix=identity_folder(open_id.identity_id),
             expires_at=asked_at + timedelta(seconds=self._token_seconds),
             refresh_after=self._refresh_after(asked_at),
+            server_time=self._clock(),
+        )
+
+    async def _presigned(self, user_id: str, reason: Reason) -> PresignedGrant:
+        return PresignedGrant(
+            reason=reason,
+            place=self._place,
+            key_prefix=await self.known_folder_of(user_id),
             server_time=self._clock(),
         )
 
@@ -105,8 +133,23 @@ class Grants:
             identity_id = open_id.identity_id
         return identity_folder(identity_id)
 
+    async def known_folder_of(self, user_id: str) -> str:
+        """The same where the identity is known, else a folder that no credentials can write into.
+        Never asks Cognito. Raises UnavailableError, and InternalError for an id that was not made
+        by the rules: the service makes them all itself.
+        """
+        identity_id = None
+        if self._pool is not None:
+            identity_id = await self._history.current(self._pool.pool_id, user_id)
+        try:
+            return user_folder(user_id) if identity_id is None else identity_folder(identity_id)
+        except ValueError as error:
+            raise InternalError("The user's id cannot name a folder") from error
+
     async def owner_of(self, key: str) -> tuple[str, str] | None:
-        """(user id, path within the folder) of a key in a known user's folder."""
+        """(user id, path within the folder) of a key in a known user's folder. Under `users/` no
+        credentials can write, so what lies there without a record is nobody's.
+        """
         found = identity_of(key)
         if found is None or self._pool is None:
             return None
@@ -120,8 +163,7 @@ class Grants:
         """
         if self._pool is None:
             raise CognitoNotConfiguredError
-        if self._trouble is not None and self._clock() - self._trouble[1] < _TROUBLE_LASTS:
-            raise self._trouble[0]
+        self._trouble.check()
 
     @asynccontextmanager
     async def _call(self) -> AsyncIterator[None]:
@@ -136,25 +178,29 @@ class Grants:
         except IdentityConflictError:
             raise  # this user's own trouble
         except UploadgateError as error:
-            self._trouble = (type(error)(), self._clock())
+            self._trouble.met(error)
             raise
-        self._trouble = None
+        self._trouble.over()
 
     async def _token(self, user_id: str) -> tuple[OpenIdToken, IdentityPool]:
-        """Policy first: no grant, no call of Cognito's."""
-        self._policy.check_credentials()
-        if self._pool is None:
-            raise CognitoNotConfiguredError
+        pool = self._allowed_pool()
         async with self._call():
-            open_id = await self._pool.open_id_token(user_id, seconds=self._token_seconds)
-        replaced = await self._history.note(self._pool.pool_id, user_id, open_id.identity_id)
+            open_id = await pool.open_id_token(user_id, seconds=self._token_seconds)
+        replaced = await self._history.note(pool.pool_id, user_id, open_id.identity_id)
         if replaced is not None:
             # The folder changed with it: what was uploaded before lies under the old one.
             _log.warning(
                 "identity.changed",
                 user_id=user_id,
-                pool_id=self._pool.pool_id,
+                pool_id=pool.pool_id,
                 before=replaced,
                 now=open_id.identity_id,
             )
-        return open_id, self._pool
+        return open_id, pool
+
+    def _allowed_pool(self) -> IdentityPool:
+        """Policy first: no grant, no call of Cognito's."""
+        self._policy.check_credentials()
+        if self._pool is None:
+            raise CognitoNotConfiguredError
+        return self._pool

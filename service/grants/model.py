@@ -8,6 +8,9 @@ from typing import Literal
 COGNITO_LOGIN = "cognito-identity.amazonaws.com"
 
 Mode = Literal["auto", "cognito", "presigned"]
+Reason = Literal[
+    "requested", "policy", "cognito_not_configured", "cognito_throttled", "cognito_unavailable"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,17 @@ class CognitoGrant:
     key_prefix: str
     expires_at: datetime
     refresh_after: datetime
+    server_time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresignedGrant:
+    """No credentials: the client asks for signed addresses, upload by upload. `reason` says why."""
+
+    mode: Literal["presigned"] = "presigned"
+    reason: Reason
+    place: Place
+    key_prefix: str
     server_time: datetime
 
 

@@ -46,6 +46,11 @@ class Profile:
         return LARGEST_OBJECT if self.max_size is None else self.max_size
 
     @property
+    def ceiling(self) -> int:
+        """The most that one object may have whose size nobody announced."""
+        return min(self.largest, self.largest if self.quota is None else self.quota)
+
+    @property
     def limits(self) -> Limits:
         return Limits(self.quota, self.max_in_flight)
 

@@ -45,16 +45,19 @@ class MemoryPool:
 
 
 class MemoryHistory:
-    """Implements service.grants.ports.IdentityHistory."""
+    """Implements service.grants.ports.IdentityHistory. With a `failure` every call raises it."""
 
     def __init__(self) -> None:
+        self.failure: Exception | None = None
         self.owners: dict[tuple[str, str], str] = {}
         self.now: dict[tuple[str, str], str] = {}
 
     async def current(self, pool_id: str, user_id: str) -> str | None:
+        self._fail()
         return self.now.get((pool_id, user_id))
 
     async def note(self, pool_id: str, user_id: str, identity_id: str) -> str | None:
+        self._fail()
         if self.owners.setdefault((pool_id, identity_id), user_id) != user_id:
             raise IdentityConflictError
         before = self.now.get((pool_id, user_id))
@@ -62,4 +65,9 @@ class MemoryHistory:
         return before if before != identity_id else None
 
     async def owner(self, pool_id: str, identity_id: str) -> str | None:
+        self._fail()
         return self.owners.get((pool_id, identity_id))
+
+    def _fail(self) -> None:
+        if self.failure is not None:
+            raise self.failure

@@ -104,17 +104,19 @@ class Stack:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def running(cls, directory: Path, **more: str) -> AsyncIterator[Self]:
+    async def running(
+        cls, directory: Path, *, origin: str = ORIGIN, **more: str
+    ) -> AsyncIterator[Self]:
         port = free_port()
         config = LocalCloudConfig(
             data_dir=directory / "cloud",
             webhook_url=f"http://127.0.0.1:{port}/v1/webhooks/seaweedfs",
-            cors_origins=(ORIGIN,),
+            cors_origins=(origin,),
             s3_port=free_port(),
             cognito_port=free_port(),
         )
         async with LocalCloud.running(config) as cloud:
-            environment = cloud.environment() | _settings(directory, port) | more
+            environment = cloud.environment() | _settings(directory, port, origin) | more
             service = ServiceProcess(port, environment, directory / "service.log")
             await service.start()
             async with httpx.AsyncClient(base_url=service.url, trust_env=False, timeout=20) as api:
@@ -153,14 +155,14 @@ def settings_from(environment: dict[str, str]) -> Settings:
     return Settings(**_Source(Settings)())
 
 
-def _settings(directory: Path, port: int) -> dict[str, str]:
+def _settings(directory: Path, port: int, origin: str) -> dict[str, str]:
     return {
         "UPLOADGATE_ENVIRONMENT": "development",
         "UPLOADGATE_DATABASE__URL": f"sqlite+aiosqlite:///{directory / 'records.db'}",
         "UPLOADGATE_AUTH__SIGNING_KEY": secrets.token_urlsafe(32),
         "UPLOADGATE_HTTP__PORT": str(port),
         "UPLOADGATE_PUBLIC_URL": f"http://127.0.0.1:{port}",
-        "UPLOADGATE_HTTP__CORS_ORIGINS": f'["{ORIGIN}"]',
+        "UPLOADGATE_HTTP__CORS_ORIGINS": f'["{origin}"]',
         "UPLOADGATE_DRAIN_SECONDS": "0",
         "UPLOADGATE_COMPLETION__OVERDUE_SECONDS": "1",
         "UPLOADGATE_COMPLETION__SWEEP_INTERVAL_SECONDS": "0.5",

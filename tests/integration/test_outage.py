@@ -92,23 +92,30 @@ async def test_a_store_that_is_away_is_told_and_recovers(stack: Stack) -> None:
     await stack.upload_becomes(user, upload["id"], "completed")
 
 
-async def test_a_cognito_that_is_away_is_a_clear_problem_and_nothing_is_written(
+async def test_a_cognito_that_is_away_is_a_clear_problem_for_who_insists_on_it(
     stack: Stack,
 ) -> None:
     user = await stack.user()
+    insisting = {"filename": "a.bin", "size": 5, "transport": "credentials"}
     await stack.cloud.cognito.stop()
     try:
         for call, body in (
-            ("/v1/credentials", {"mode": "auto"}),
+            ("/v1/credentials", {"mode": "cognito"}),
             ("/v1/credentials/exchange", {}),
-            ("/v1/uploads", {"filename": "a.bin", "size": 5}),
+            ("/v1/uploads", insisting),
         ):
             answer = await stack.api.post(call, headers=user.headers, json=body)
             assert answer.headers["content-type"] == "application/problem+json"
             assert (answer.status_code, answer.json()["code"]) == (503, "cognito_unavailable")
             assert answer.json()["retry_mode"] == "wait"
+        answer = await stack.api.post("/v1/credentials", headers=user.headers)
+        grant = answer.json()
+        assert (grant["mode"], grant["reason"]) == ("presigned", "cognito_unavailable")
     finally:
         await stack.cloud.cognito.start()
     listed = await stack.api.get("/v1/uploads", headers=user.headers)
     assert listed.json()["items"] == []
-    assert (await stack.api.post("/v1/credentials", headers=user.headers)).status_code == 200
+    # Who insists finds out at once that Cognito is back, and with them everybody.
+    for mode in ("cognito", "auto"):
+        answer = await stack.api.post("/v1/credentials", headers=user.headers, json={"mode": mode})
+        assert answer.json()["mode"] == "cognito"

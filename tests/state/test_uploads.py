@@ -1,6 +1,7 @@
 """Upload records, on every database."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -8,10 +9,11 @@ from typing import Any
 import pytest
 
 from errors import UnavailableError
-from service.uploads.model import Checksum, Upload
+from service.uploads.model import Checksum, Origin, Transport, Upload
 from service.uploads.model import UploadStatus as S
-from service.uploads.policy import LARGEST_OBJECT
+from service.uploads.plan import LARGEST_OBJECT
 from service.uploads.ports import Cursor
+from service.uploads.quota import Usage
 from state.database import Database
 from state.uploads import SqlUploadRecords
 from tests.fakes.clock import START
@@ -43,6 +45,9 @@ async def kept(records: SqlUploadRecords, **changes: Any) -> Upload:
         {"key": "us-east-1:0/" + "é" * 500, "etag": "e" * 255, "version_id": "v" * 1024},
         {"status": S.COMPLETED, "completed_at": START, "next_look_at": None, "looks": 3},
         {"created_at": START + timedelta(microseconds=1)},
+        {"charged": LARGEST_OBJECT, "part_size": 5 * 2**30, "part_count": 10_000},
+        {"multipart_id": "m" * 1024, "part_checksum": "CRC64NVME"},
+        {"transport": Transport.RELAY, "origin": Origin.ADOPTED, "profile": "p" * 64},
     ],
 )
 async def test_a_record_comes_back_as_it_was(
@@ -134,6 +139,90 @@ async def test_a_replacement_may_be_replaced_but_by_one_only(records: SqlUploadR
         *(records.transition(seen, S.REPLACED, START, etag=f"e{number}") for number in range(10))
     )
     assert sum(moved is not None for moved in moves) == 1
+
+
+@pytest.mark.parametrize(
+    "change", ["id", "user_id", "profile", "bucket", "key", "generation", "charged"]
+)
+async def test_no_change_makes_another_record_of_it(records: SqlUploadRecords, change: str) -> None:
+    row = await kept(records)
+    with pytest.raises(ValueError, match=f"not to be changed here: {change}$"):
+        await records.transition(row, S.RECEIVED, START, **{change: 1})
+    with pytest.raises(ValueError, match=f"not to be changed here: {change}$"):
+        await records.amend(row, START, **{change: 1})
+    assert await records.get(row.id) == row
+
+
+@pytest.mark.parametrize("change", ["status", "etag", "size"])
+async def test_what_a_transition_settles_is_not_amended(
+    records: SqlUploadRecords, change: str
+) -> None:
+    row = await kept(records)
+    with pytest.raises(ValueError, match=f"not to be changed here: {change}$"):
+        await records.amend(row, START, **{change: None})
+    assert await records.get(row.id) == row
+
+
+async def test_an_amendment_writes_what_it_says_and_keeps_the_state(
+    records: SqlUploadRecords,
+) -> None:
+    row = await kept(records, charged=5, looks=2)
+    now = START + timedelta(seconds=1)
+    changes: dict[str, Any] = {
+        "transport": Transport.PRESIGNED,
+        "transport_reason": "switched",
+        "multipart_id": "one",
+        "part_size": 2**33,
+        "part_count": 3,
+        "part_checksum": "CRC32",
+        "declared_checksum": CRC32,
+        "metadata": {"a": "b"},
+        "next_look_at": now,
+    }
+    amended = await records.amend(row, now, **changes)
+    assert amended == replace(row, updated_at=now, **changes)
+    assert await records.get(row.id) == amended
+    assert await records.usage(row.user_id, row.profile) == Usage(5, 1)
+
+
+@pytest.mark.parametrize(
+    "meanwhile", [{"status": S.ABORTED}, {"etag": "two"}, {"multipart_id": "two"}]
+)
+async def test_an_amendment_of_what_was_seen_before_writes_nothing(
+    records: SqlUploadRecords, meanwhile: dict[str, Any]
+) -> None:
+    row = await kept(records, **{"etag": "one", "multipart_id": None, **meanwhile})
+    seen = replace(row, status=S.PENDING, etag="one", multipart_id=None)
+    assert await records.amend(seen, START, multipart_id="three") is None
+    assert await records.get(row.id) == row
+
+
+async def test_of_many_that_begin_a_multipart_at_once_one_is_kept(
+    records: SqlUploadRecords,
+) -> None:
+    seen = await kept(records)
+    amended = await asyncio.gather(
+        *(records.amend(seen, START, multipart_id=str(number)) for number in range(20))
+    )
+    (winner,) = [row for row in amended if row is not None]
+    assert await records.get(seen.id) == winner
+
+
+async def test_an_upload_is_found_again_by_its_fingerprint(records: SqlUploadRecords) -> None:
+    old = await kept(records, id="a", key="a", fingerprint="f")
+    later = START + timedelta(seconds=1)
+    new = await kept(records, id="b", key="b", fingerprint="f", created_at=later)
+    await kept(records, id="c", key="c", fingerprint="F")
+    await kept(records, id="d", key="d")
+    await kept(records, id="e", key="e", fingerprint="f", user_id="usr_eve")
+    done = await kept(records, id="g", key="g", fingerprint="f", status=S.COMPLETED)
+
+    async def page(status: S | None, after: Cursor | None) -> Sequence[Upload]:
+        return await records.page("usr_ada", status=status, after=after, limit=9, fingerprint="f")
+
+    assert await page(None, None) == [new, done, old]
+    assert await page(S.PENDING, None) == [new, old]
+    assert await page(S.PENDING, Cursor(later, "b")) == [old]
 
 
 async def test_pages_are_stable_where_times_are_equal(records: SqlUploadRecords) -> None:

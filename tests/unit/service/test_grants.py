@@ -9,10 +9,9 @@ from errors import (
     CognitoUnavailableError,
     IdentityConflictError,
     PolicyError,
-    TransportUnavailableError,
 )
 from service.grants.grants import Grants
-from service.grants.model import Mode, OpenIdToken, Place
+from service.grants.model import CognitoGrant, Mode, OpenIdToken, Place
 from service.uploads.policy import Policy, Profile
 from tests.fakes.clock import START, Clock
 from tests.fakes.eventually import eventually
@@ -37,11 +36,16 @@ class House:
             clock=self.clock,
         )
 
+    async def cognito(self, user_id: str, mode: Mode = "auto") -> CognitoGrant:
+        grant = await self.grants.grant(user_id, mode)
+        assert isinstance(grant, CognitoGrant)
+        return grant
+
 
 @pytest.mark.parametrize("mode", ["auto", "cognito"])
 async def test_a_grant_says_all_a_client_needs(mode: Mode) -> None:
     house = House()
-    grant = await house.grants.grant(ADA, mode)
+    grant = await house.cognito(ADA, mode)
     identity = house.pool.identities[ADA]
     assert grant.open_id == OpenIdToken(identity, TOKEN)
     assert (grant.identity_pool_id, grant.key_prefix) == (POOL, f"{identity}/")
@@ -66,29 +70,22 @@ async def test_an_exchange_gives_credentials_for_the_same_folder() -> None:
     assert exchanged.place is PLACE
 
 
-async def test_presigned_is_refused_until_it_is_built() -> None:
-    house = House()
-    with pytest.raises(TransportUnavailableError):
-        await house.grants.grant(ADA, "presigned")
-    assert house.pool.calls == 0
-
-
 @pytest.mark.parametrize(
     "policy", [Policy([Profile()], "never"), Policy([Profile(max_size=1)], "when_unlimited")]
 )
 async def test_policy_comes_before_any_call_of_cognito(policy: Policy) -> None:
     house = House(policy=policy)
     grants = house.grants
-    for call in (grants.grant(ADA, "auto"), grants.exchange(ADA), grants.folder_of(ADA)):
+    for call in (grants.grant(ADA, "cognito"), grants.exchange(ADA), grants.folder_of(ADA)):
         with pytest.raises(PolicyError):
             await call
     assert (house.pool.calls, house.history.owners) == (0, {})
 
 
-async def test_without_a_pool_there_are_no_grants() -> None:
+async def test_without_a_pool_there_are_no_credentials() -> None:
     house = House(configured=False)
     grants = house.grants
-    for call in (grants.grant(ADA, "auto"), grants.exchange(ADA), grants.folder_of(ADA)):
+    for call in (grants.grant(ADA, "cognito"), grants.exchange(ADA), grants.folder_of(ADA)):
         with pytest.raises(CognitoNotConfiguredError):
             await call
     with pytest.raises(CognitoNotConfiguredError):
@@ -100,7 +97,7 @@ async def test_an_identity_of_another_user_is_never_handed_out() -> None:
     house = House()
     await house.grants.grant(ADA, "auto")
     house.pool.identities[EVE] = house.pool.identities[ADA]
-    for call in (house.grants.grant(EVE, "auto"), house.grants.exchange(EVE)):
+    for call in (house.grants.grant(EVE, "cognito"), house.grants.exchange(EVE)):
         with pytest.raises(IdentityConflictError):
             await call
 
@@ -110,7 +107,7 @@ async def test_the_check_tells_of_the_last_trouble_for_a_minute() -> None:
     await house.grants.check()
     house.pool.failures.append(CognitoThrottledError())
     with pytest.raises(CognitoThrottledError):
-        await house.grants.grant(ADA, "auto")
+        await house.grants.grant(ADA, "cognito")
     house.clock.advance(59)
     with pytest.raises(CognitoThrottledError):
         await house.grants.check()
@@ -123,7 +120,7 @@ async def test_the_check_is_content_again_after_a_success() -> None:
     house.pool.failures.append(CognitoUnavailableError())
     with pytest.raises(CognitoUnavailableError):
         await house.grants.exchange(ADA)
-    await house.grants.grant(ADA, "auto")
+    await house.grants.grant(ADA, "cognito")
     await house.grants.check()
 
 
@@ -131,7 +128,7 @@ async def test_one_users_conflict_is_no_trouble_of_cognitos() -> None:
     house = House()
     house.pool.failures.append(IdentityConflictError())
     with pytest.raises(IdentityConflictError):
-        await house.grants.grant(ADA, "auto")
+        await house.grants.grant(ADA, "cognito")
     await house.grants.check()
 
 
@@ -148,12 +145,12 @@ async def test_a_cognito_that_hangs_holds_up_a_bounded_number_only() -> None:
     house = House()
     hangs = asyncio.Event()
     house.pool.hold = hangs
-    waiting = [asyncio.create_task(house.grants.grant(ADA, "auto")) for _ in range(2)]
+    waiting = [asyncio.create_task(house.grants.grant(ADA, "cognito")) for _ in range(2)]
     await eventually(lambda: house.pool.calls == 2)
     with pytest.raises(CognitoUnavailableError) as refused:
-        await house.grants.grant(EVE, "auto")
+        await house.grants.grant(EVE, "cognito")
     assert refused.value.retry_after == 2
     assert house.pool.calls == 2
     hangs.set()
     await asyncio.gather(*waiting)
-    assert (await house.grants.grant(EVE, "auto")).mode == "cognito"
+    assert (await house.grants.grant(EVE, "cognito")).mode == "cognito"

@@ -37,7 +37,7 @@ async def test_a_changed_identity_raises_an_alarm_and_changes_the_folder() -> No
     before = house.pool.identities[ADA]
     after = house.pool.identities[ADA] = "us-east-1:0000"
     with capture_logs() as lines:
-        grant = await house.grants.grant(ADA, "auto")
+        grant = await house.cognito(ADA)
     assert grant.key_prefix == f"{after}/"
     assert lines == [
         {

@@ -1,0 +1,189 @@
+"""Multiparts at the object store, by S3's API.
+
+No page size is asked for in lists: AWS answers its largest (1,000) then, and SeaweedFS 4.48 all
+10,000. Asked for pages of 1,000 it sorts part 10,000 before part 1,000 and loses what follows.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from botocore.exceptions import ClientError
+
+from aws.part_lists import dated_part, newest
+from aws.s3_errors import CHANGED, CONFLICTING, code_of, status_of, store_errors
+from errors import StoreUnavailableError
+from service.uploads.model import Checksum, ChecksumAlgorithm
+from service.uploads.ports import Completed, StoredPart
+from service.uploads.signed import UPLOAD_ID_METADATA
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+
+_Entry = TypeVar("_Entry")
+GONE = "NoSuchUpload"
+# Ten hold all that S3 can have of one multipart; a store that always names one more is broken.
+MOST_PAGES = 20
+_REFUSALS: Mapping[str, Completed] = {
+    GONE: Completed.GONE,
+    **dict.fromkeys(CHANGED, Completed.EXISTS),
+    **dict.fromkeys(CONFLICTING, Completed.CONFLICT),
+    # The last is MinIO's.
+    **dict.fromkeys(
+        ("BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch"), Completed.CHECKSUM_DIFFERS
+    ),
+    # InvalidRequest is the answer to a sum of sizes (x-amz-mp-object-size) that differs.
+    **dict.fromkeys(
+        ("InvalidPart", "InvalidPartOrder", "EntityTooSmall", "InvalidRequest"),
+        Completed.PARTS_REFUSED,
+    ),
+}
+
+
+class S3Multiparts:
+    """Implements service.uploads.ports.Multiparts. `completing` is a client that waits longer
+    for an answer: on AWS completion "could take several minutes". Seconds are of one request
+    with its repetitions (of one page, in lists).
+    """
+
+    def __init__(
+        self,
+        client: "S3Client",
+        completing: "S3Client",
+        *,
+        call_seconds: float,
+        complete_seconds: float,
+    ) -> None:
+        self._client = client
+        self._completing = completing
+        self._call_seconds = call_seconds
+        self._complete_seconds = complete_seconds
+
+    async def create(
+        self,
+        bucket: str,
+        key: str,
+        *,
+        content_type: str,
+        upload_id: str,
+        algorithm: ChecksumAlgorithm | None,
+    ) -> str:
+        checked: Any = (
+            {"ChecksumAlgorithm": algorithm, "ChecksumType": "FULL_OBJECT"} if algorithm else {}
+        )
+        async with store_errors(self._call_seconds):
+            answer = await self._client.create_multipart_upload(
+                Bucket=bucket,
+                Key=key,
+                ContentType=content_type,
+                Metadata={UPLOAD_ID_METADATA: upload_id},
+                **checked,
+            )
+            return str(answer["UploadId"])
+
+    async def parts(self, bucket: str, key: str, multipart_id: str) -> Sequence[StoredPart] | None:
+        ask = partial(self._client.list_parts, Bucket=bucket, Key=key, UploadId=multipart_id)
+        listed = await self._listed(
+            ask,
+            lambda page: [dated_part(entry) for entry in page.get("Parts", [])],
+            ("PartNumberMarker",),
+        )
+        return None if listed is None else newest(listed)
+
+    async def complete(
+        self,
+        bucket: str,
+        key: str,
+        multipart_id: str,
+        parts: Sequence[StoredPart],
+        *,
+        checksum: Checksum | None,
+    ) -> Completed:
+        if not parts:  # no multipart is without, and stores differ in how they say so
+            return Completed.PARTS_REFUSED
+        async with store_errors(self._complete_seconds):
+            try:
+                answer = await self._completing.complete_multipart_upload(
+                    Bucket=bucket,
+                    Key=key,
+                    UploadId=multipart_id,
+                    MultipartUpload={"Parts": [_named(part) for part in parts]},
+                    IfNoneMatch="*",
+                    MpuObjectSize=sum(part.size for part in parts),
+                    **_whole(checksum),
+                )
+            except ClientError as error:
+                # An error inside an answer of 200 comes here too: botocore makes a 500 of it.
+                if (outcome := _outcome(error)) is None:
+                    raise
+                return outcome
+            answer["ETag"]  # an empty answer of 200 says nothing
+            return Completed.DONE
+
+    async def abort(self, bucket: str, key: str, multipart_id: str) -> None:
+        async with store_errors(self._call_seconds):
+            try:
+                await self._client.abort_multipart_upload(
+                    Bucket=bucket, Key=key, UploadId=multipart_id
+                )
+            except ClientError as error:
+                if code_of(error) != GONE:
+                    raise
+
+    async def of_key(self, bucket: str, key: str) -> Sequence[str]:
+        ask = partial(self._client.list_multipart_uploads, Bucket=bucket, Prefix=key)
+        listed = await self._listed(
+            ask,
+            lambda page: [str(e["UploadId"]) for e in page.get("Uploads", []) if e["Key"] == key],
+            ("KeyMarker", "UploadIdMarker"),
+        )
+        return tuple(listed or ())
+
+    async def _listed(
+        self,
+        ask: Callable[..., Awaitable[Any]],
+        read: Callable[[Any], list[_Entry]],
+        markers: tuple[str, ...],
+    ) -> list[_Entry] | None:
+        """What `read` takes from all pages. None when there is no such multipart."""
+        entries: list[_Entry] = []
+        after: dict[str, Any] = {}
+        for _ in range(MOST_PAGES):
+            async with store_errors(self._call_seconds):
+                try:
+                    page = await ask(**after)
+                except ClientError as error:
+                    if code_of(error) == GONE:
+                        return None
+                    raise
+                entries += read(page)
+                if not page.get("IsTruncated"):
+                    return entries
+                after = _advanced(after, page, markers)
+        raise StoreUnavailableError("The store's list does not end")
+
+
+def _advanced(before: dict[str, Any], page: Any, markers: tuple[str, ...]) -> dict[str, Any]:
+    """Where the next page begins. SeaweedFS names one of the two markers of multiparts only.
+    Raises ValueError for a page that says there are more, but no new place to go on from.
+    """
+    after = {name: page[f"Next{name}"] for name in markers if page.get(f"Next{name}")}
+    if not after or after == before:
+        raise ValueError("the list does not go on")
+    return after
+
+
+def _named(part: StoredPart) -> Any:
+    return {"PartNumber": part.number, "ETag": f'"{part.etag}"'} | _value(part.checksum)
+
+
+def _value(checksum: Checksum | None) -> dict[str, Any]:
+    return {f"Checksum{checksum.algorithm}": checksum.value} if checksum else {}
+
+
+def _whole(checksum: Checksum | None) -> dict[str, Any]:
+    return _value(checksum) | {"ChecksumType": "FULL_OBJECT"} if checksum else {}
+
+
+def _outcome(error: ClientError) -> Completed | None:
+    return _REFUSALS.get(code_of(error)) or _REFUSALS.get(str(status_of(error)))

@@ -1,0 +1,55 @@
+"""What the store's errors mean. S3's list of them: "Amazon S3 API reference, Error responses"."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
+
+from errors import StoreRefusedError, StoreUnavailableError, UploadgateError
+
+_log = structlog.get_logger("uploadgate.store")
+_SERVER_FAULT = 500
+# What botocore's parser raises for bodies that are not the API's.
+_NO_ANSWER_OF_S3 = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)
+# Codes, and the statuses that stand for them where an answer has no body.
+ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
+CHANGED = frozenset({"412", "PreconditionFailed"})
+CONFLICTING = frozenset({"409", "ConditionalRequestConflict", "OperationAborted"})
+_BUSY = CONFLICTING | {"SlowDown", "RequestTimeout", "503", "429"}
+
+
+def code_of(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def status_of(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def refusal(operation: str, code: str, status: int) -> UploadgateError:
+    """The error to raise for an answer that is none of those the caller knows."""
+    _log.warning("store.refused", operation=operation, aws_code=code[:64], status=status)
+    transient = not _BUSY.isdisjoint({code, str(status)}) or status >= _SERVER_FAULT
+    return StoreUnavailableError() if transient else StoreRefusedError()
+
+
+@asynccontextmanager
+async def store_errors(seconds: float) -> AsyncIterator[None]:
+    """One call to the store: within this time, and with errors of ours only."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except ClientError as error:
+        raise refusal(error.operation_name, code_of(error), status_of(error)) from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise StoreRefusedError("The service has no credentials for the store") from error
+    except (BotoCoreError, TimeoutError, OSError, *_NO_ANSWER_OF_S3) as error:
+        _log.warning("store.unavailable", cause=type(error).__name__)
+        raise StoreUnavailableError from error

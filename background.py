@@ -1,0 +1,86 @@
+"""What runs beside the requests, for as long as the application lives."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+
+import structlog
+
+import state.schema
+from errors import UnavailableError
+from service.completion.completion import Completion
+from service.readiness import Readiness
+from state.database import Database
+
+Chore = Callable[[], Awaitable[object]]
+"""Deletes what has served its time."""
+
+_SCHEMA_RETRY_SECONDS = 2.0
+_HOUSEKEEPING_SECONDS = 3600.0
+_log = structlog.get_logger("uploadgate")
+
+
+async def live(
+    database: Database,
+    *,
+    migrate: bool,
+    completion: Completion,
+    readiness: Readiness,
+    chores: Sequence[Chore],
+) -> None:
+    """Makes ready, then completes uploads and keeps house."""
+    await _make_schema_ready(database, migrate=migrate)
+    readiness.started()
+    _log.info("ready")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(completion.run())
+        group.create_task(_keep_house(chores))
+
+
+async def _keep_house(chores: Sequence[Chore]) -> None:
+    """Refreshes, Idempotency-Keys and tickets leave rows behind until their time is over."""
+    while True:
+        for chore in chores:
+            try:
+                await chore()
+            except UnavailableError:
+                _log.warning("database.unavailable")
+            except Exception:  # noqa: BLE001 - a fault here must not end the completion beside it
+                _log.exception("housekeeping.failed")
+        await asyncio.sleep(_HOUSEKEEPING_SECONDS)
+
+
+async def _make_schema_ready(database: Database, *, migrate: bool) -> None:
+    """Unready rather than crashing while the database is away or waits to be migrated."""
+    while True:
+        try:
+            if migrate:
+                await state.schema.upgrade(database)
+            if await state.schema.is_current(database):
+                return
+            _log.warning("database.outdated", hint="run: uploadgate db upgrade")
+        except UnavailableError:
+            _log.warning("database.unavailable")
+        except Exception:  # noqa: BLE001 - read-only, locked, …: told, and tried again
+            _log.exception("database.not_ready")
+        await asyncio.sleep(_SCHEMA_RETRY_SECONDS)
+
+
+@asynccontextmanager
+async def running(work: Coroutine[None, None, None], readiness: Readiness) -> AsyncIterator[None]:
+    """One background task for as long as the block; its failure is told, not swallowed."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(functools.partial(_tell_failure, readiness))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])  # how it ended has been told
+
+
+def _tell_failure(readiness: Readiness, task: "asyncio.Task[None]") -> None:
+    """A replica that completes nothing any more should get no traffic: it is unready for good."""
+    if not task.cancelled() and task.exception() is not None:
+        readiness.fail()
+        _log.critical("background work ended", exc_info=task.exception())

@@ -1,0 +1,170 @@
+"""The way of the bytes: parts to send, parts that are there, completing, switching, relay."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+import errors
+from routers import idempotency
+from routers.caller import AdminCaller, Uploader
+from routers.content_range import content_range
+from routers.failures import CALLER, COGNITO, IN_FLIGHT, JSON_BODY, STORE
+from routers.idempotency import IdempotencyKey
+from routers.json_body import JSON_ONLY
+from routers.no_store import NO_STORE
+from routers.part_schemas import PartList, PartsRequest, SignedParts
+from routers.problems import responses
+from routers.services import Wired
+from routers.upload_schemas import UploadResponse
+from routers.uploads import UploadId, shown
+from service.uploads.model import Transport
+from service.uploads.verdicts import Verdict
+
+router = APIRouter(prefix="/v1/uploads/{upload_id}", tags=["uploads"], dependencies=[NO_STORE])
+
+_SEND = (*CALLER, *STORE, *IN_FLIGHT, errors.UploadNotFoundError, errors.PolicyError)
+_COMPLETE = (
+    *_SEND,
+    *idempotency.FAILURES,
+    errors.UploadIncompleteError,
+    errors.MultipartGoneError,
+)
+
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
+
+
+class TransportRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    transport: Literal["credentials", "presigned", "relay"]
+
+
+class VerdictRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    verdict: Verdict
+    reason: Annotated[str, Field(max_length=200)] | None = Field(
+        default=None, description="Shown to the user."
+    )
+
+
+@router.post(
+    "/parts",
+    operation_id="sign_parts",
+    summary="Get addresses for parts",
+    responses=responses(*_SEND, *JSON_BODY, errors.InvalidPartError),
+    dependencies=[JSON_ONLY],
+)
+async def sign_parts(
+    upload_id: UploadId, body: PartsRequest, caller: Uploader, services: Wired
+) -> SignedParts:
+    """On an upload by credentials this is the switch to presigned: finished parts stay."""
+    upload = await services.uploads.get(caller.user_id, upload_id)
+    try:
+        terms = body.terms(upload.part_checksum)
+    except ValueError as error:
+        raise errors.InvalidPartError(f"A part's checksum is not usable: {error}") from None
+    return SignedParts.of(body, await services.transfers.sign_parts(upload, terms))
+
+
+@router.get(
+    "/parts",
+    operation_id="list_parts",
+    summary="List the parts that have arrived",
+    responses=responses(*CALLER, *STORE, errors.UploadNotFoundError),
+)
+async def list_parts(upload_id: UploadId, caller: Uploader, services: Wired) -> PartList:
+    """All the store has: what is not among them is to be sent."""
+    upload = await services.uploads.get(caller.user_id, upload_id)
+    return PartList.of(await services.transfers.parts(upload))
+
+
+@router.post(
+    "/complete",
+    operation_id="complete_upload",
+    summary="Complete an upload",
+    responses=responses(*_COMPLETE),
+)
+async def complete_upload(
+    upload_id: UploadId, caller: Uploader, services: Wired, key: IdempotencyKey = None
+) -> UploadResponse:
+    """From the store's own list of parts; the answer is the verified upload."""
+    upload = await services.uploads.get(caller.user_id, upload_id)
+    return await shown(services, await services.completing.complete(upload, idempotency_key=key))
+
+
+@router.post(
+    "/transport",
+    operation_id="switch_transport",
+    summary="Switch the transport",
+    responses=responses(*_SEND, *JSON_BODY, *COGNITO),
+    dependencies=[JSON_ONLY],
+)
+async def switch_transport(
+    upload_id: UploadId, body: TransportRequest, caller: Uploader, services: Wired
+) -> UploadResponse:
+    """The multipart and its finished parts stay. To credentials only where they can write to the
+    upload's key.
+    """
+    upload = await services.uploads.get(caller.user_id, upload_id)
+    switched = await services.transfers.switched(upload, Transport(body.transport))
+    return await shown(services, switched)
+
+
+@router.put(
+    "/content",
+    operation_id="relay_content",
+    summary="Send the content through this service",
+    responses=responses(
+        *_COMPLETE,
+        errors.ContentRangeError,
+        errors.RequestTimeoutError,
+        errors.TransportUnavailableError,
+    ),
+    openapi_extra={"requestBody": {"content": {"application/octet-stream": _BYTES}}},
+)
+async def relay_content(
+    upload_id: UploadId,
+    request: Request,
+    caller: Uploader,
+    services: Wired,
+    given: Annotated[
+        str | None,
+        Header(
+            alias="Content-Range",
+            description="`bytes FIRST-LAST/TOTAL`, whole parts; without it, the whole file.",
+        ),
+    ] = None,
+) -> UploadResponse:
+    """For clients that cannot reach the store. Streamed on as it comes; what has arrived of it
+    stays, part by part. The last missing part completes the upload.
+    """
+    upload = await services.uploads.get(caller.user_id, upload_id)
+    span = content_range(given, request.headers.get("content-length"))
+    upload = await services.relay.take(upload, span, _chunks(request))
+    return await shown(services, upload)
+
+
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
+    async for chunk in request.stream():
+        if chunk:
+            yield chunk
+
+
+@router.post(
+    "/verdict",
+    operation_id="give_verdict",
+    summary="Release or reject what is quarantined",
+    responses=responses(
+        *CALLER, *JSON_BODY, *STORE, errors.UploadNotFoundError, errors.UploadStateError
+    ),
+    dependencies=[JSON_ONLY],
+    tags=["admin"],
+)
+async def give_verdict(
+    upload_id: UploadId, body: VerdictRequest, _: AdminCaller, services: Wired
+) -> UploadResponse:
+    """Admin scope; any user's upload."""
+    return UploadResponse.of(await services.verdicts.give(upload_id, body.verdict, body.reason))

@@ -1,0 +1,63 @@
+"""What is quarantined stays so until somebody has looked at it."""
+
+from datetime import timedelta
+from typing import Any, Literal
+
+import structlog
+
+from errors import UploadNotFoundError, UploadStateError
+from service.clock import Clock
+from service.uploads.model import Upload, UploadStatus
+from service.uploads.ports import ObjectStore, UploadRecords
+
+_log = structlog.get_logger("uploadgate.uploads")
+Verdict = Literal["clean", "rejected"]
+_SAME = {"clean": UploadStatus.COMPLETED, "rejected": UploadStatus.REJECTED}
+
+
+class Verdicts:
+    """For administrators: any user's upload."""
+
+    def __init__(
+        self, *, records: UploadRecords, store: ObjectStore, overdue: timedelta, clock: Clock
+    ) -> None:
+        self._records = records
+        self._store = store
+        self._overdue = overdue
+        self._clock = clock
+
+    async def give(self, upload_id: str, verdict: Verdict, reason: str | None) -> Upload:
+        """The same verdict twice is one. Raises UploadNotFoundError, and UploadStateError for
+        what is not quarantined or was written again since it was verified.
+        """
+        upload = await self._records.get(upload_id)
+        if upload is None:
+            raise UploadNotFoundError
+        if upload.status is _SAME[verdict]:
+            return upload
+        if upload.status is not UploadStatus.QUARANTINED:
+            raise UploadStateError(f"The upload is {upload.status}, not quarantined")
+        if verdict == "clean":
+            return await self._release(upload)
+        return await self._reject(upload, reason or "rejected by a verdict")
+
+    async def _release(self, upload: Upload) -> Upload:
+        stored = await self._store.head(upload.bucket, upload.key)
+        if stored is None or stored.etag != upload.etag:
+            raise UploadStateError("The object is not the one that was verified")
+        return await self._moved(upload, UploadStatus.COMPLETED, completed_at=self._clock())
+
+    async def _reject(self, upload: Upload, reason: str) -> Upload:
+        now = self._clock()
+        rejected = await self._moved(
+            upload, UploadStatus.REJECTED, status_reason=reason, next_look_at=now, looks=0
+        )
+        await self._store.delete(upload.bucket, upload.key, etag=upload.etag)
+        return rejected
+
+    async def _moved(self, upload: Upload, status: UploadStatus, **changes: Any) -> Upload:
+        moved = await self._records.transition(upload, status, self._clock(), **changes)
+        if moved is None:
+            raise UploadStateError("The upload moved on meanwhile; look at it again")
+        _log.info(f"upload.{status}", upload_id=upload.id, by="verdict")
+        return moved

@@ -1,0 +1,115 @@
+"""What a user's uploads of one profile count together, changed in the very transaction that
+changes an upload: the row is always the sum over the records.
+
+Every transaction locks in one order: the upload's row, the Idempotency-Key's, the usage row. It
+waits for nothing more once it holds the usage row, so transactions cannot wait in a circle.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from sqlalchemy import and_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from errors import QuotaExceededError, TooManyUploadsError
+from service.uploads.model import Upload
+from service.uploads.quota import Limits, Usage, in_flight
+from state.tables import usage
+from state.upsert import insert_into
+
+_MOST_BYTES = 2**63 - 1
+_MOST_IN_FLIGHT = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """By how much one user's usage of one profile changes: in bytes, and in uploads in flight."""
+
+    user_id: str
+    profile: str
+    bytes: int
+    in_flight: int
+
+    @classmethod
+    def between(cls, before: Upload | None, after: Upload) -> Self:
+        charged, sending = after.charged, in_flight(after.status)
+        if before is not None:
+            charged, sending = charged - before.charged, sending - in_flight(before.status)
+        return cls(after.user_id, after.profile, charged, sending)
+
+    @property
+    def place(self) -> Any:
+        return (usage.c.user_id == self.user_id) & (usage.c.profile == self.profile)
+
+
+async def read(connection: AsyncConnection, user_id: str, profile: str) -> Usage:
+    query = select(usage.c.bytes, usage.c.in_flight).where(
+        usage.c.user_id == user_id, usage.c.profile == profile
+    )
+    row = (await connection.execute(query)).one_or_none()
+    return Usage() if row is None else Usage(*row)
+
+
+async def apply(connection: AsyncConnection, change: Change, limits: Limits) -> None:
+    """Raises QuotaExceededError or TooManyUploadsError, after which the transaction must be rolled
+    back. The limits hold for what grows only; what stays as it is writes nothing.
+    """
+    if change.bytes < 0 or change.in_flight < 0:
+        await _release(connection, change)
+    if change.bytes > 0 or change.in_flight > 0:
+        await _reserve(connection, change, limits)
+
+
+async def _release(connection: AsyncConnection, change: Change) -> None:
+    """A CHECK of the table refuses, as the fault that it is, to count less than nothing."""
+    statement = (
+        update(usage)
+        .where(change.place)
+        .values(
+            bytes=usage.c.bytes + min(change.bytes, 0),
+            in_flight=usage.c.in_flight + min(change.in_flight, 0),
+        )
+    )
+    if (await connection.execute(statement)).rowcount != 1:
+        raise RuntimeError("a record is charged to a usage that does not exist")
+
+
+async def _reserve(connection: AsyncConnection, change: Change, limits: Limits) -> None:
+    """One statement, which counts only where it fits: whoever comes at the same time waits for
+    this row and is then held against what stands there.
+    """
+    more = {"bytes": max(change.bytes, 0), "in_flight": max(change.in_flight, 0)}
+    most = _most(limits)
+    # How much may be there already; compared so that no sum can overflow.
+    room = {name: most[name] - count for name, count in more.items() if count}
+    statement = (
+        insert_into(connection, usage)
+        .values(user_id=change.user_id, profile=change.profile, **more)
+        .on_conflict_do_update(
+            index_elements=["user_id", "profile"],
+            set_={name: usage.c[name] + count for name, count in more.items()},
+            where=and_(*(usage.c[name] <= left for name, left in room.items())),
+        )
+    )
+    # The condition does not hold for the first row of all, before which nothing was counted.
+    if min(room.values()) < 0 or (await connection.execute(statement)).rowcount == 0:
+        await _refuse(connection, change, limits)
+
+
+async def _refuse(connection: AsyncConnection, change: Change, limits: Limits) -> None:
+    """The quota is told first: waiting does not help against it."""
+    counted = await read(connection, change.user_id, change.profile)
+    most = _most(limits)
+    if change.bytes > most["bytes"] - counted.bytes:
+        left = max(most["bytes"] - counted.bytes, 0)
+        raise QuotaExceededError(f"{left} of {most['bytes']} bytes are left")
+    raise TooManyUploadsError(f"{most['in_flight']} uploads may be in flight at once")
+
+
+def _most(limits: Limits) -> dict[str, int]:
+    """What may be counted: what the columns hold, where nobody set a limit."""
+    bytes_, in_flight_ = limits.quota, limits.in_flight
+    return {
+        "bytes": _MOST_BYTES if bytes_ is None else min(bytes_, _MOST_BYTES),
+        "in_flight": _MOST_IN_FLIGHT if in_flight_ is None else min(in_flight_, _MOST_IN_FLIGHT),
+    }

@@ -1,0 +1,197 @@
+"""Stock Uppy 6 in a real browser, in all three of its modes, at the real service and store."""
+
+import asyncio
+import hashlib
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.fakes.http_stub import HttpStub, Reply, Request
+from tests.integration import store
+from tests.integration.browser import CHROMIUM, Browser, Page
+from tests.integration.stack import Stack, User, eventually
+
+_MIB = 1024 * 1024
+_BIN = Path(sys.executable).parent
+_UPPY = Path(__file__).parents[1] / "stock" / "uppy"
+_HTML = b'<!doctype html><meta charset="utf-8"><script src="/page.js"></script>'
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt: chromium)")
+
+
+async def _bundle(folder: Path) -> bytes:
+    bundled = folder / "page.js"
+    process = await asyncio.create_subprocess_exec(
+        *(_BIN / "node", _UPPY / "node_modules/esbuild/bin/esbuild", _UPPY / "page.mjs"),
+        *("--bundle", "--format=iife", "--log-level=warning", f"--outfile={bundled}"),
+    )
+    async with asyncio.timeout(60):
+        assert await process.wait() == 0
+    return bundled.read_bytes()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """The application's own site, another origin than the service and the store."""
+    script = await _bundle(tmp_path_factory.mktemp("site"))
+
+    def answer(request: Request) -> Reply:
+        if request.target == "/page.js":
+            return Reply(body=script, headers={"Content-Type": "text/javascript"})
+        return Reply(body=_HTML, headers={"Content-Type": "text/html"})
+
+    async with HttpStub.serving(answer) as stub:
+        yield stub.url
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def shop(tmp_path_factory: pytest.TempPathFactory, site: str) -> AsyncIterator[Stack]:
+    async with Stack.running(tmp_path_factory.mktemp("uppy"), origin=site) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
+    async with Browser.running(tmp_path_factory.mktemp("chromium")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(browser: Browser, site: str) -> AsyncIterator[Page]:
+    async with browser.page(site) as opened:
+        yield opened
+
+
+async def _upload(page: Page, shop: Stack, user: User, mode: str, **task: Any) -> Any:
+    """What stock Uppy makes of one file of three parts, or of what `task` says otherwise."""
+    defaults = {
+        "api": shop.service.url,
+        "token": user.token,
+        "mode": mode,
+        "announce": {"credentials": "credentials", "signed": "presigned"}.get(mode),
+        "name": "Übung 1.bin",
+        "type": "video/mp4",
+        "size": 12 * _MIB,
+        "multipart": True,
+    }
+    return await page.call("uploadgate.upload", defaults | task)
+
+
+async def _record(shop: Stack, user: User, status: str) -> dict[str, Any]:
+    """The one record of this user, once it is in this state."""
+
+    async def found() -> Any:
+        answer = await shop.api.get("/v1/uploads", headers=user.headers)
+        items = answer.json()["items"]
+        assert len(items) <= 1
+        return [item for item in items if item["status"] == status]
+
+    [upload] = await eventually(found, f"the record is {status}")
+    return dict(upload)
+
+
+async def _stored(shop: Stack, upload: dict[str, Any]) -> str:
+    """The SHA-256 of what the store has."""
+    client = store.client(_service_keys(shop))
+    place = {"Bucket": upload["bucket"], "Key": upload["key"]}
+    answer = await asyncio.to_thread(client.get_object, **place)
+    return hashlib.sha256(await asyncio.to_thread(answer["Body"].read)).hexdigest()
+
+
+def _service_keys(shop: Stack) -> dict[str, Any]:
+    return {
+        "region": shop.cloud.region,
+        "endpoint": shop.cloud.s3_endpoint,
+        "access_key_id": shop.cloud.service_access_key_id,
+        "secret_access_key": shop.cloud.service_secret_access_key,
+        "session_token": None,
+    }
+
+
+MODES = ("credentials", "signed", "companion")
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_file_in_parts_is_completed(page: Page, shop: Stack, mode: str) -> None:
+    user = await shop.user()
+    told = await _upload(page, shop, user, mode)
+    assert (told["parts"], told["failed"], told["events"]) == ([1, 2, 3], [], [])
+    upload = await _record(shop, user, "completed")
+    [answer] = told["successful"]
+    assert answer["key"] == upload["key"]
+    assert answer["location"].endswith(f"/{upload['key']}")
+    assert (upload["size"], upload["filename"]) == (12 * _MIB, "Übung 1.bin")
+    assert upload["content_type"] == "video/mp4"
+    assert await _stored(shop, upload) == told["sha256"]
+
+
+@pytest.mark.parametrize("size", [0, 1, 100_000])
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_small_file_goes_in_one_request(
+    page: Page, shop: Stack, mode: str, size: int
+) -> None:
+    user = await shop.user()
+    told = await _upload(page, shop, user, mode, size=size, multipart=False, name="a b+c.txt")
+    assert (told["parts"], told["failed"], told["events"]) == ([], [], [])
+    upload = await _record(shop, user, "completed")
+    assert told["successful"][0]["key"] == upload["key"]
+    assert (upload["size"], upload["filename"]) == (size, "a b+c.txt")
+    assert await _stored(shop, upload) == told["sha256"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_paused_upload_goes_on_with_what_is_missing(
+    page: Page, shop: Stack, mode: str
+) -> None:
+    user = await shop.user()
+    told = await _upload(page, shop, user, mode, interrupt="pause")
+    assert (told["parts"], told["failed"]) == ([1, 2, 3], [])
+    upload = await _record(shop, user, "completed")
+    assert await _stored(shop, upload) == told["sha256"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_page_opened_anew_goes_on_with_what_is_missing(
+    browser: Browser, site: str, shop: Stack, mode: str
+) -> None:
+    """As Uppy's Golden Retriever does it: it keeps the key and the multipart's id."""
+    user = await shop.user()
+    async with browser.page(site) as first:
+        left = await _upload(first, shop, user, mode, interrupt="leave")
+    assert (left["left"], left["parts"]) == (True, [1])
+    async with browser.page(site) as second:
+        told = await _upload(second, shop, user, mode, resume=left["multipart"])
+    assert (told["failed"], told["progress"]) == ([], 12 * _MIB)
+    assert told["parts"] == [2, 3]
+    upload = await _record(shop, user, "completed")
+    assert await _stored(shop, upload) == told["sha256"]
+
+
+@pytest.mark.parametrize("mode", ["signed", "companion"])
+async def test_a_cancelled_upload_is_aborted_and_leaves_nothing(
+    page: Page, shop: Stack, mode: str
+) -> None:
+    user = await shop.user()
+    await _upload(page, shop, user, mode, interrupt="cancel")
+    upload = await _record(shop, user, "aborted")
+    client = store.client(_service_keys(shop))
+    await eventually(lambda: _nothing_at(client, upload), "no multipart is left")
+
+
+async def _nothing_at(client: Any, upload: dict[str, Any]) -> bool:
+    place = {"Bucket": upload["bucket"], "Prefix": upload["key"]}
+    listed = await asyncio.to_thread(client.list_multipart_uploads, **place)
+    objects = await asyncio.to_thread(client.list_objects_v2, **place)
+    return not listed.get("Uploads") and objects["KeyCount"] == 0
+
+
+async def test_a_file_with_credentials_and_no_record_is_adopted(page: Page, shop: Stack) -> None:
+    user = await shop.user()
+    told = await _upload(page, shop, user, "credentials", announce=None, folder="uppy")
+    upload = await _record(shop, user, "completed")
+    assert (upload["origin"], upload["size"]) == ("adopted", 12 * _MIB)
+    assert told["successful"][0]["key"] == upload["key"]

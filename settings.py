@@ -268,6 +268,11 @@ class UploadSettings(Group):
     idempotency_hours: Count = Field(
         24, description="Idempotency-Keys are remembered this long after their first use."
     )
+    idempotency_lease_seconds: Seconds = Field(
+        30,
+        description="A creation under an Idempotency-Key that has not finished by then (its "
+        "replica has died) may be begun anew.",
+    )
     complete_timeout_seconds: Seconds = Field(
         120, description="Completing a multipart at the store: large ones take their time."
     )

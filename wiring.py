@@ -257,7 +257,11 @@ def _creation(parts: _Parts, transports: Transports) -> Creation:
         transports=transports,
         policy=parts.policy,
         bucket=parts.settings.store.bucket,
-        timing=Timing(expires=timedelta(seconds=values.expires_seconds), overdue=parts.overdue),
+        timing=Timing(
+            expires=timedelta(seconds=values.expires_seconds),
+            overdue=parts.overdue,
+            lease=timedelta(seconds=values.idempotency_lease_seconds),
+        ),
         part_sizes=PartSizes(threshold=values.multipart_threshold, preferred=values.part_size),
         clock=utc_now,
     )

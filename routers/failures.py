@@ -24,7 +24,6 @@ JSON_BODY = (
 
 COGNITO = (
     errors.PolicyError,
-    errors.TransportUnavailableError,
     errors.CognitoNotConfiguredError,
     errors.IdentityConflictError,
     errors.CognitoThrottledError,

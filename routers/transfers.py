@@ -99,7 +99,7 @@ async def complete_upload(
     "/transport",
     operation_id="switch_transport",
     summary="Switch the transport",
-    responses=responses(*_SEND, *JSON_BODY, *COGNITO),
+    responses=responses(*_SEND, *JSON_BODY, *COGNITO, errors.TransportUnavailableError),
     dependencies=[JSON_ONLY],
 )
 async def switch_transport(

@@ -43,6 +43,10 @@ class Body(aiohttp.Payload):
         self.failure: ClientError | None = None
 
     @property
+    def offset(self) -> int:
+        return self._offset
+
+    @property
     def sent(self) -> int:
         """Bytes that the connection has taken."""
         return self._told

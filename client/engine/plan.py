@@ -32,6 +32,10 @@ class Plan:
     def whole(self) -> bool:
         return self.multipart_id is None
 
+    @property
+    def size(self) -> int:
+        return sum(piece.length for piece in self.pieces)
+
     def by_number(self, numbers: Iterable[int]) -> list[Piece]:
         """Those of them that are planned, in order."""
         wanted = set(numbers)

@@ -12,11 +12,12 @@ import hmac
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from errors import InvalidTicketError
 from service.clock import Clock
+from service.uploads.model import Upload
 
 # The signing keys serve other purposes too: a key made for this one alone signs nothing else.
 _PURPOSE = b"uploadgate: a ticket for one operation on a multipart, version 1"
@@ -43,14 +44,17 @@ class OperationTicket:
 
 
 class OperationTickets:
-    def __init__(self, signing_keys: Sequence[str], clock: Clock) -> None:
+    def __init__(self, signing_keys: Sequence[str], *, life: timedelta, clock: Clock) -> None:
         """The first key signs, all are accepted: so a key can be replaced."""
         self._keys = [_derived(key) for key in signing_keys]
+        self._life = life
         self._clock = clock
 
-    def issue(self, ticket: OperationTicket) -> str:
-        """Letters, digits, `-`, `_` and one dot."""
-        said = _encode(json.dumps(_fields(ticket), separators=(",", ":")).encode())
+    def issue(self, operation: Operation, upload: Upload, multipart_id: str | None = None) -> str:
+        """Letters, digits, `-`, `_` and one dot. It ends with its upload at the latest."""
+        ends = min(self._clock() + self._life, upload.expires_at)
+        fields = [operation, upload.user_id, upload.id, multipart_id, int(ends.timestamp())]
+        said = _encode(json.dumps(fields, separators=(",", ":")).encode())
         return f"{said}.{_encode(_mac(self._keys[0], said))}"
 
     def read(self, text: str) -> OperationTicket:
@@ -70,11 +74,6 @@ class OperationTickets:
             return any(hmac.compare_digest(given, _mac(key, said)) for key in self._keys)
         except ValueError:  # no base64, no ASCII
             return False
-
-
-def _fields(ticket: OperationTicket) -> list[str | int | None]:
-    ends = int(ticket.expires_at.timestamp())
-    return [ticket.operation, ticket.user_id, ticket.upload_id, ticket.multipart_id, ends]
 
 
 def _derived(signing_key: str) -> bytes:

@@ -77,12 +77,12 @@ class OwnParts:
         self, upload: Upload, multipart_id: str, numbers: Sequence[int]
     ) -> Sequence[SignedRequest]:
         """One address a part. Raises InvalidPartError, MultipartGoneError."""
-        _check_named(upload, multipart_id)
+        check_named(upload, multipart_id)
         return await self._transfers.sign_parts(upload, [PartTerms(number) for number in numbers])
 
     async def parts(self, upload: Upload, multipart_id: str) -> Sequence[StoredPart]:
         """All that the store has. Raises MultipartGoneError."""
-        _check_named(upload, multipart_id)
+        check_named(upload, multipart_id)
         stored = await self._multiparts.parts(upload.bucket, upload.key, multipart_id)
         if stored is None:
             await self._keeper.forgotten(upload)
@@ -95,7 +95,7 @@ class OwnParts:
         parts that are not what the store has, and what completing may raise.
         """
         if upload.status in IN_FLIGHT and upload.multipart_id is not None:
-            _check_named(upload, multipart_id)
+            check_named(upload, multipart_id)
             stored = await self._multiparts.parts(upload.bucket, upload.key, multipart_id)
             # None: dropped, or completed by an earlier call. Completing finds out which.
             if stored is not None:
@@ -104,11 +104,12 @@ class OwnParts:
 
     async def abort(self, upload: Upload, multipart_id: str) -> Upload:
         """Only what is in flight: this deletes nothing that has arrived."""
-        _check_named(upload, multipart_id)
+        check_named(upload, multipart_id)
         return await self._uploads.abort(upload)
 
 
-def _check_named(upload: Upload, multipart_id: str) -> None:
+def check_named(upload: Upload, multipart_id: str) -> None:
+    """Raises MultipartGoneError for one that is not (any more) this upload's."""
     check_in_flight(upload)
     if upload.multipart_id != multipart_id:
         raise MultipartGoneError

@@ -56,6 +56,11 @@ class Ticketing:
             raise InvalidTicketError
         return found
 
+    def check_credentials(self, ticket: Ticket) -> None:
+        """Raises PolicyError where this ticket's profile may not go by credentials."""
+        profile = self._policy.profile(ticket.profile)
+        self._policy.check_transport(profile, Transport.CREDENTIALS)
+
     async def revoke_all(self, user_id: str) -> int:
         """How many."""
         return await self._tickets.revoke_all(user_id, self._clock())

@@ -14,6 +14,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from state import schema
 from state.database import Database
 
+IN_MEMORY = "sqlite+aiosqlite://"
+
 
 @pytest.fixture(scope="session")
 def postgres_socket() -> Iterator[Path]:
@@ -54,7 +56,12 @@ async def _postgres_database(socket: Path) -> AsyncIterator[str]:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 async def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
-    """Of an empty database."""
+    """Of an empty database. `memory` is for tests that hold a fake in memory to the same promises,
+    and need no database then.
+    """
+    if request.param == "memory":
+        yield IN_MEMORY
+        return
     if request.param == "sqlite":
         yield f"sqlite+aiosqlite:///{tmp_path / 'test.db'}"
         return

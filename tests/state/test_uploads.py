@@ -146,10 +146,11 @@ async def test_a_replacement_may_be_replaced_but_by_one_only(records: SqlUploadR
 )
 async def test_no_change_makes_another_record_of_it(records: SqlUploadRecords, change: str) -> None:
     row = await kept(records)
+    changes: dict[str, Any] = {change: 1}
     with pytest.raises(ValueError, match=f"not to be changed here: {change}$"):
-        await records.transition(row, S.RECEIVED, START, **{change: 1})
+        await records.transition(row, S.RECEIVED, START, **changes)
     with pytest.raises(ValueError, match=f"not to be changed here: {change}$"):
-        await records.amend(row, START, **{change: 1})
+        await records.amend(row, START, **changes)
     assert await records.get(row.id) == row
 
 

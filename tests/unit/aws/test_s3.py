@@ -42,6 +42,18 @@ async def test_a_head_tells_what_is_stored(store: S3Store, stub: HttpStub) -> No
     assert request.headers["authorization"].startswith("AWS4-HMAC-SHA256 ")
 
 
+@pytest.mark.parametrize(
+    "name", ["x-amz-meta-uploadgate-upload-id", "X-Amz-Meta-Uploadgate-Upload-Id"]
+)
+async def test_a_head_tells_which_upload_the_object_is_of(
+    store: S3Store, stub: HttpStub, name: str
+) -> None:
+    stub.answer = headed(**{name: "upl_1", "x-amz-meta-other": "upl_2"})
+    found = await store.head(BUCKET, KEY)
+    assert found is not None
+    assert found.upload_id == "upl_1"
+
+
 async def test_what_a_head_leaves_out(store: S3Store, stub: HttpStub) -> None:
     stub.answer = Reply(200, b"", {"ETag": '"e-2"', "x-amz-version-id": "null"}, promised=0)
     found = await store.head(BUCKET, KEY)

@@ -20,14 +20,14 @@ $(BIN)/python:
 	  { rm -rf $(VENV); echo "Python's venv module is missing (Debian: apt-get install python3-venv)" >&2; exit 1; }
 
 # What the demo needs: the service and the embedded store.
-$(VENV)/.demo: requirements-demo.lock | $(BIN)/python
+$(VENV)/.demo: requirements-demo.lock pyproject.toml | $(BIN)/python
 	@echo "Installing what the demo needs into $(VENV) …"
 	@$(PIP) install --require-hashes -r requirements-demo.lock
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
 # What the tests and checks need besides.
-$(VENV)/.dev: requirements-dev.lock | $(BIN)/python
+$(VENV)/.dev: requirements-dev.lock pyproject.toml | $(BIN)/python
 	@echo "Installing what tests and checks need into $(VENV) …"
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@$(PIP) install --no-deps --no-build-isolation -e .

@@ -274,8 +274,14 @@ class UploadIncompleteError(UploadgateError):
     retry_mode = "resign"
     most_named = 1000
 
-    def __init__(self, detail: str | None = None, *, missing: Sequence[int] = ()) -> None:
-        super().__init__(detail)
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        retry_after: int | None = None,
+        missing: Sequence[int] = (),
+    ) -> None:
+        super().__init__(detail, retry_after=retry_after)
         self.missing = tuple(missing[: self.most_named])
 
     @property
@@ -306,8 +312,14 @@ class ContentRangeError(UploadgateError):
     title = "The content does not begin where it is to go on"
     retry_mode = "resign"
 
-    def __init__(self, detail: str | None = None, *, expected_offset: int | None = None) -> None:
-        super().__init__(detail)
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        retry_after: int | None = None,
+        expected_offset: int | None = None,
+    ) -> None:
+        super().__init__(detail, retry_after=retry_after)
         self.expected_offset = expected_offset
 
     @property

@@ -12,10 +12,14 @@ from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 import routers.auth
+import routers.companion
 import routers.credentials
 import routers.health
+import routers.s3_multipart
+import routers.s3_wire
 import routers.transfers
 import routers.uploads
+import routers.uppy
 import routers.webhooks
 from routers import openapi, problems
 from routers.middleware.access_log import AccessLog
@@ -63,6 +67,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         routers.credentials,
         routers.uploads,
         routers.transfers,
+        routers.s3_wire,
+        routers.s3_multipart,
+        routers.uppy,
+        routers.companion,
         routers.webhooks,
     ):
         app.include_router(part.router)
@@ -91,6 +99,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         larger={
             "/v1/webhooks/seaweedfs": settings.webhooks.seaweedfs_body_limit,
             "/v1/webhooks/sns": settings.webhooks.sns_body_limit,
+            **dict.fromkeys(routers.s3_multipart.LONG_LISTS, routers.s3_multipart.LONGEST_LIST),
         },
         seconds=http.body_seconds,
         idle_seconds=settings.relay.idle_seconds,

@@ -25,7 +25,7 @@ from aws.sns.certificates import Certificates
 from aws.sns.confirm import SubscriptionConfirmer
 from aws.sns.fetcher import HttpxCertificateFetcher
 from aws.sns.receiver import SnsReceiver
-from routers.services import Services
+from routers.services import Services, Sites
 from service.clock import utc_now
 from service.completion.adoption import Adoption, AdoptionRules
 from service.completion.completion import Completion
@@ -41,8 +41,11 @@ from service.uploads.creation import Creation, PartSizes, Timing
 from service.uploads.downloads import Downloads
 from service.uploads.model import Transport
 from service.uploads.multiparts import MultipartKeeper
+from service.uploads.operation_tickets import OperationTickets
+from service.uploads.own_parts import OwnParts
 from service.uploads.policy import Policy, Profile
 from service.uploads.relay import Relay
+from service.uploads.ticketing import Ticketing
 from service.uploads.transfers import Transfers
 from service.uploads.transports import Transports
 from service.uploads.uploads import Uploads
@@ -53,6 +56,7 @@ from state.database import Database
 from state.idempotency import SqlIdempotencyKeys
 from state.identities import SqlIdentityHistory
 from state.inbox import SqlInbox
+from state.tickets import SqlTickets
 from state.uploads import SqlUploadRecords
 
 
@@ -155,20 +159,39 @@ def _build(
     completing = _completing(parts, settlement)
     bucket = settings.store.bucket
     tokens = [token.get_secret_value() for token in settings.webhooks.seaweedfs_tokens]
+    uploads = Uploads(
+        records=parts.records,
+        store=parts.store,
+        keeper=parts.keeper,
+        overdue=parts.overdue,
+        clock=utc_now,
+    )
+    tickets = SqlTickets(database)
     services = Services(
         accounts=accounts,
         grants=parts.grants,
-        uploads=Uploads(
-            records=parts.records,
-            store=parts.store,
-            keeper=parts.keeper,
-            overdue=parts.overdue,
-            clock=utc_now,
-        ),
+        uploads=uploads,
         creation=_creation(parts, transports),
         transfers=transfers,
         completing=completing,
         relay=_relay(parts, transports, completing),
+        own_parts=OwnParts(
+            records=parts.records,
+            multiparts=parts.multiparts,
+            keeper=parts.keeper,
+            transfers=transfers,
+            completing=completing,
+            uploads=uploads,
+            clock=utc_now,
+        ),
+        operation_tickets=_operation_tickets(settings),
+        ticketing=Ticketing(
+            tickets=tickets,
+            policy=parts.policy,
+            life=timedelta(seconds=settings.tickets.companion_seconds),
+            clock=utc_now,
+        ),
+        sites=Sites(bucket, settings.public_url.rstrip("/"), parts.signer.location),
         downloads=Downloads(signer=parts.signer, policy=parts.policy, url_life=parts.url_life),
         verdicts=Verdicts(
             records=parts.records, store=parts.store, overdue=parts.overdue, clock=utc_now
@@ -181,6 +204,7 @@ def _build(
     return services, [
         accounts.delete_expired,
         lambda: parts.keys.forget(utc_now() - kept),
+        lambda: tickets.forget(utc_now()),
     ]
 
 
@@ -289,6 +313,15 @@ def _relay(parts: _Parts, transports: Transports, completing: Completing) -> Rel
         signer=inside.signer,
         sink=inside.sink,
         completing=completing,
+    )
+
+
+def _operation_tickets(settings: Settings) -> OperationTickets:
+    keys = [settings.auth.signing_key, *settings.auth.previous_signing_keys]
+    return OperationTickets(
+        [key.get_secret_value() for key in keys],
+        life=timedelta(seconds=settings.tickets.operation_seconds),
+        clock=utc_now,
     )
 
 

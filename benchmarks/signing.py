@@ -76,7 +76,7 @@ async def _ours(number: int) -> str:
     stamp = stamp_of(_NOW())
     day = _DAYS.of(_CREDENTIALS, stamp[:8])
     signer = QuerySigner(day, stamp, host=_HOST, seconds=_SECONDS)
-    query = {"partNumber": str(number), "uploadId": _UPLOAD_ID}
+    query = {"uploadId": _UPLOAD_ID, "partNumber": str(number)}
     path = f"/{_KEY}"
     signed = signer.query("PUT", path, query, {"Content-Length": str(_SIZE)})
     return f"https://{_HOST}{path}?{signed}"
@@ -127,7 +127,7 @@ async def _auth(number: int) -> str:
         "PUT",
         f"https://{_HOST}/{_KEY}",
         headers={"Content-Length": str(_SIZE)},
-        params={"partNumber": str(number), "uploadId": _UPLOAD_ID},
+        params={"uploadId": _UPLOAD_ID, "partNumber": str(number)},
     )
     _AUTH.add_auth(request)
     return str(request.url)

@@ -14,6 +14,18 @@ from cli.outcome import FAILED, MISCONFIGURED, describe
 from client.problems import ClientError
 
 Via = Literal["cognito", "exchange"]
+Transport = Literal["auto", "credentials", "presigned", "relay"]
+ChecksumName = Literal["crc32", "crc64nvme", "none"]
+ManagerName = Literal["uploadgate", "boto3"]
+
+
+def _rate(text: str) -> float:
+    from client.engine.pace import bytes_per_second  # noqa: PLC0415
+
+    try:
+        return bytes_per_second(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 class _Commands(TyperGroup):
@@ -96,29 +108,55 @@ def logout(session: SessionOption = None) -> None:
 @app.command()
 def upload(  # noqa: PLR0917 - its options, by name
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", show_default=False)],
+    transport: Annotated[
+        Transport,
+        typer.Option(help="How the bytes go; auto takes the best there is, and changes over."),
+    ] = "auto",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with what an earlier run has left unfinished.")
+    ] = False,
+    checksum: Annotated[
+        ChecksumName, typer.Option(help="Of the whole file, verified at the store.")
+    ] = "none",
+    limit_rate: Annotated[
+        float | None,
+        typer.Option(
+            parser=_rate, metavar="RATE", help="Bytes a second over all files: 500k, 2M, …"
+        ),
+    ] = None,
+    profile: Annotated[str | None, typer.Option(help="The service's upload profile.")] = None,
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Until the service has verified each file.")
     ] = True,
     parallel_files: Annotated[int, typer.Option(min=1, max=32, help="Files at once.")] = 3,
     parallel_parts: Annotated[int, typer.Option(min=1, max=64, help="Parts of each at once.")] = 8,
+    manager: Annotated[
+        ManagerName, typer.Option(help="Who moves the bytes; boto3's needs credentials.")
+    ] = "uploadgate",
     via: Annotated[
         Via, typer.Option(help="Who exchanges the grant: this machine at Cognito, or the service.")
     ] = "cognito",
     session: SessionOption = None,
 ) -> None:
     """Upload files straight to the store, in parallel parts. Ctrl-C aborts cleanly."""
+    from cli.managers import Wishes  # noqa: PLC0415
     from cli.upload import run  # noqa: PLC0415
 
-    raise typer.Exit(
-        run(
-            files,
-            session,
-            via=via,
-            wait=wait,
-            parallel_files=parallel_files,
-            parallel_parts=parallel_parts,
-        )
+    wishes = Wishes(
+        transport=transport,
+        manager=manager,
+        via=via,
+        wait=wait,
+        resume=resume,
+        checksum=checksum,
+        profile=profile,
+        limit_rate=limit_rate,
+        parallel_files=parallel_files,
+        parallel_parts=parallel_parts,
     )
+    if (refusal := wishes.refusal()) is not None:
+        raise typer.BadParameter(refusal)
+    raise typer.Exit(run(files, session, wishes))
 
 
 @app.command()

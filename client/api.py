@@ -102,6 +102,11 @@ class Api:
         answer = self._call("POST", f"/v1/uploads/{upload_id}/parts", json=body)
         return {whole(part, "part_number"): Signed.read(part) for part in answer.get("parts", ())}
 
+    def switch_transport(self, upload_id: str, transport: str) -> Upload:
+        """What has arrived stays. Raises ApiError `policy`, `transport_unavailable`."""
+        path = f"/v1/uploads/{upload_id}/transport"
+        return Upload.read(self._call("POST", path, json={"transport": transport}))
+
     def stored_parts(self, upload_id: str) -> list[StoredPart]:
         """All that the store has."""
         answer = self._call("GET", f"/v1/uploads/{upload_id}/parts")

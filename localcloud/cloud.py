@@ -102,7 +102,7 @@ class LocalCloud:
         await self.cognito.start()
 
     def issue_keys_for(self, seconds: int) -> None:
-        """Choose the life of the keys that Cognito hands out from now on, a second less at times.
+        """Choose the life of the keys that Cognito hands out from now on, a second more at most.
 
         InvalidConfigError below 1 and above the `session_seconds` of the start.
         """

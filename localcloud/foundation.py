@@ -24,6 +24,7 @@ from localcloud.store.binary import find_weed
 from localcloud.store.command import grpc_sockets, store_command, store_environment
 from localcloud.store.configuration import AUDIT_FILE, allowed_origins, write_configuration
 from localcloud.store.process import StoreLaunch
+from localcloud.store.session_token import SessionTokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,10 @@ class Foundation:
             secrets.service_access_key_id,
             secrets.service_secret_access_key,
         )
+
+    @property
+    def session_tokens(self) -> SessionTokens:
+        return SessionTokens(self.secrets.sts_signing_key)
 
     def store_launch(self, ports: Ports, audit: StoreAudit | None) -> StoreLaunch:
         """Write the store's configuration for these ports and say how to run it. Blocking."""

@@ -57,7 +57,9 @@ async def _start_on(
     ports: Ports, foundation: Foundation, stack: contextlib.AsyncExitStack
 ) -> Started:
     # Cognito first: the store fetches the pool's public key from it.
-    sts = await stack.enter_async_context(StsExchange(_s3_endpoint(ports)))
+    sts = await stack.enter_async_context(
+        StsExchange(_s3_endpoint(ports), foundation.session_tokens)
+    )
     cognito = CognitoServer(foundation.cognito_app(sts), ports.cognito)
     await cognito.start()
     stack.push_async_callback(cognito.stop)

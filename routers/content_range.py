@@ -7,12 +7,15 @@ from service.uploads.plan import LARGEST_OBJECT
 from service.uploads.relay import ContentRange
 
 _RANGE = re.compile(r"bytes ([0-9]{1,15})-([0-9]{1,15})/([0-9]{1,15})", re.ASCII)
+_LENGTH = re.compile(r"[1-9][0-9]{0,15}")
 
 
 def content_range(given: str | None, content_length: str | None) -> ContentRange | None:
-    """None where there is none. Raises InvalidRequestError."""
+    """Without one, the whole of a body of known length; None where that is not known, or nothing.
+    Raises InvalidRequestError.
+    """
     if given is None:
-        return None
+        return _whole(content_length or "")
     found = _RANGE.fullmatch(given.strip())
     if found is None:
         raise InvalidRequestError("Content-Range is `bytes FIRST-LAST/TOTAL`")
@@ -22,3 +25,8 @@ def content_range(given: str | None, content_length: str | None) -> ContentRange
     if content_length is not None and content_length != str(end - start + 1):
         raise InvalidRequestError("Content-Range and Content-Length differ")
     return ContentRange(start, end, total)
+
+
+def _whole(content_length: str) -> ContentRange | None:
+    found = _LENGTH.fullmatch(content_length)
+    return ContentRange(0, int(found[0]) - 1, int(found[0])) if found else None

@@ -15,8 +15,10 @@ from service.uploads.model import Upload
 from service.uploads.operation_tickets import LONGEST, Operation, OperationTicket
 
 PREFIX = "/v1/s3/multipart"
-# A list of 10,000 parts has about 1.1 MB with the spaces that some clients put in.
-LARGEST_BODY = 2 * 1024 * 1024
+# Where a client names all of its parts: 10,000 of them have about 1.1 MB with the spaces that some
+# put in. Read behind the gate, once the ticket has been checked.
+LONGEST_LIST = 2 * 1024 * 1024
+LONG_LISTS = (f"{PREFIX}/[^/]+", "/v1/uppy/[^/]+/s3/multipart/[^/]+/complete")
 router = APIRouter(
     prefix=PREFIX, route_class=S3Route, dependencies=[NO_STORE], include_in_schema=False
 )

@@ -1,5 +1,6 @@
 """What the routes work with: built once by main.create_app, carried by the lifespan's state."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,10 +14,22 @@ from service.readiness import Readiness
 from service.uploads.completing import Completing
 from service.uploads.creation import Creation
 from service.uploads.downloads import Downloads
+from service.uploads.operation_tickets import OperationTickets
+from service.uploads.own_parts import OwnParts
 from service.uploads.relay import Relay
+from service.uploads.ticketing import Ticketing
 from service.uploads.transfers import Transfers
 from service.uploads.uploads import Uploads
 from service.uploads.verdicts import Verdicts
+
+
+@dataclass(frozen=True, slots=True)
+class Sites:
+    """The bucket, this service's address as clients reach it, and an object's, by its key."""
+
+    bucket: str
+    public_url: str
+    object_url: Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +43,10 @@ class Services:
     transfers: Transfers
     completing: Completing
     relay: Relay
+    own_parts: OwnParts
+    operation_tickets: OperationTickets
+    ticketing: Ticketing
+    sites: Sites
     downloads: Downloads
     verdicts: Verdicts
     completion: Completion

@@ -17,7 +17,7 @@ from routers.no_store import NO_STORE
 from routers.part_schemas import PartList, PartsRequest, SignedParts
 from routers.problems import responses
 from routers.services import Wired
-from routers.upload_schemas import UploadResponse
+from routers.upload_schemas import Printable, UploadResponse
 from routers.uploads import UploadId, shown
 from service.uploads.model import Transport
 from service.uploads.verdicts import Verdict
@@ -45,7 +45,7 @@ class VerdictRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     verdict: Verdict
-    reason: Annotated[str, Field(max_length=200)] | None = Field(
+    reason: Annotated[Printable, Field(max_length=200)] | None = Field(
         default=None, description="Shown to the user."
     )
 

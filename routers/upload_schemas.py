@@ -36,6 +36,7 @@ def _file_name(text: str) -> str:
     return text
 
 
+Printable = Annotated[str, AfterValidator(_printable)]
 FileName = Annotated[
     str, StringConstraints(min_length=1, max_length=MAX_NAME_BYTES), AfterValidator(_file_name)
 ]
@@ -48,6 +49,7 @@ MediaType = Annotated[
 ]
 MetadataName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 MetadataValue = Annotated[str, StringConstraints(max_length=512), AfterValidator(_printable)]
+ProfileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$")]
 Fingerprint = Annotated[
     str, StringConstraints(min_length=1, max_length=255), AfterValidator(_printable)
 ]
@@ -97,7 +99,7 @@ class UploadRequest(BaseModel):
         description="In bytes."
     )
     content_type: MediaType = "application/octet-stream"
-    profile: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$")] | None = None
+    profile: ProfileName | None = None
     checksum: Annotated[ChecksumSchema, AfterValidator(right_length)] | None = None
     metadata: dict[MetadataName, MetadataValue] = Field(default_factory=dict, max_length=20)
     fingerprint: Fingerprint | None = None
@@ -126,7 +128,8 @@ class MultipartSchema(BaseModel):
     part_size: int = Field(description="In bytes.", examples=[8_388_608])
     part_count: int = Field(examples=[88])
     checksum_algorithm: Literal["CRC32", "CRC64NVME"] | None = Field(
-        description="Where there is one, each part is sent with a checksum of its own."
+        description="Where there is one, the store verifies the whole by it; a part may be sent "
+        "with a checksum of its own."
     )
 
     @classmethod

@@ -41,9 +41,7 @@ class TicketResponse(BaseModel):
     operation_id="create_uppy_ticket",
     summary="Get an address for Uppy",
     status_code=status.HTTP_201_CREATED,
-    responses=responses(
-        *CALLER, *JSON_BODY, errors.UnknownProfileError, errors.PolicyError
-    ),
+    responses=responses(*CALLER, *JSON_BODY, errors.UnknownProfileError, errors.PolicyError),
     dependencies=[JSON_ONLY],
 )
 async def create_uppy_ticket(

@@ -6,7 +6,9 @@ AWS for names that no certificate covers (`*.s3.…` has one label before it).
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Self
 from urllib.parse import quote, urlsplit
 
@@ -61,7 +63,16 @@ class BucketAddress:
 
 def _dns_suffix(region: str) -> str:
     """By the partitions' own patterns, so that a Region newer than botocore is served too."""
-    for partition in create_loader().load_data("endpoints")["partitions"]:
-        if region in partition["regions"] or re.fullmatch(partition["regionRegex"], region):
-            return str(partition["dnsSuffix"])
+    for suffix, regions, pattern in _partitions():
+        if region in regions or pattern.fullmatch(region):
+            return suffix
     raise ValueError(f"{region!r} is in no partition of AWS that botocore knows")
+
+
+@cache
+def _partitions() -> Sequence[tuple[str, frozenset[str], re.Pattern[str]]]:
+    """DNS suffix, Regions, and the pattern of a Region's name."""
+    return [
+        (found["dnsSuffix"], frozenset(found["regions"]), re.compile(found["regionRegex"]))
+        for found in create_loader().load_data("endpoints")["partitions"]
+    ]

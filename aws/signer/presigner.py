@@ -44,6 +44,10 @@ class Presigner:
         self._clock = clock
         self._days = SigningDays(region)
 
+    def location(self, key: str) -> str:
+        """The object's own address, unsigned."""
+        return f"{self._address.origin}{self._address.path(key)}"
+
     async def put(
         self,
         key: str,
@@ -100,7 +104,7 @@ class Presigner:
         for part in parts:
             length = {} if part.size is None else {"Content-Length": str(part.size)}
             headers = {**length, **_checksum(part.checksum)}
-            query = {"partNumber": str(part.number), "uploadId": multipart_id}
+            query = {"uploadId": multipart_id, "partNumber": str(part.number)}
             url = f"{self._address.origin}{path}?{signer.query('PUT', path, query, headers)}"
             signed.append(SignedRequest(url, headers, term.expires_at))
         return signed

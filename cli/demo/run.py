@@ -1,13 +1,13 @@
 """The demo as a whole, from the first port to the exit code."""
 
 import asyncio
-import contextlib
 import logging
 import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 from cli.demo import afterwards, summary
+from cli.demo.act import Act
 from cli.demo.evidence import ServiceLog
 from cli.demo.keepsakes import USERNAME, Keepsakes
 from cli.demo.stage import Stage, raised
@@ -56,11 +56,11 @@ class _Demo:
         async with raised(options.data_dir, options.port, self.teller) as stage:
             password = await self._user(stage.keepsakes)
             file = await self._file(stage.keepsakes)
-            outcome = await self._story(stage, password, file)
+            acts = await self._story(stage, password, file)
             self.done = True
-            summary.tell(outcome, self.teller)
+            summary.tell(USERNAME, acts, self.teller)
             if not options.once:
-                prefix = outcome.record.key.partition("/")[0] + "/"
+                prefix = acts[0].record.key.partition("/")[0] + "/"
                 afterwards.tell(stage, password, file, prefix, self.teller)
                 await self._serve_on(stage)
 
@@ -77,21 +77,11 @@ class _Demo:
             step.found = str(file)
         return file
 
-    async def _story(self, stage: Stage, password: str, file: Path) -> summary.Outcome:
+    async def _story(self, stage: Stage, password: str, file: Path) -> list[Act]:
         session = SessionFile(stage.keepsakes.session)
-        story = Story(stage.url, USERNAME, session, self.teller)
         log = ServiceLog(stage.keepsakes.service_log)
-        # A thread cannot be cancelled: Ctrl-C is handed on, and its clean end awaited.
-        playing = asyncio.ensure_future(
-            asyncio.to_thread(story.run, password, file, stage.service.pid, log)
-        )
-        try:
-            return await asyncio.shield(playing)
-        except asyncio.CancelledError:
-            story.cancel()
-            with contextlib.suppress(Exception):
-                await playing
-            raise
+        story = Story(stage, USERNAME, session, self.teller, log, self._options.size)
+        return await story.play(password, file)
 
     async def _serve_on(self, stage: Stage) -> None:
         with self.teller.step("serving") as step:

@@ -36,7 +36,10 @@ async def raised(data_dir: Path, preferred_port: int, teller: Teller) -> AsyncIt
 @asynccontextmanager
 async def _cloud(data_dir: Path, url: str, teller: Teller) -> AsyncIterator[LocalCloud]:
     config = LocalCloudConfig(
-        data_dir=data_dir, webhook_url=f"{url}/v1/webhooks/seaweedfs", cors_origins=(url,)
+        data_dir=data_dir,
+        webhook_url=f"{url}/v1/webhooks/seaweedfs",
+        cors_origins=(url,),
+        count_requests=True,
     )
     manager = LocalCloud.running(config)
     with teller.step("a real S3 server, a Cognito Identity API in front of its STS") as step:

@@ -1,9 +1,10 @@
-"""How much the service process has read: the proof that no file went through it."""
+"""How much the service process has read: the proof that no file went through it, or that one
+did.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
 
-MIB = 1024 * 1024
 _CONTROL_BYTES = 128 * 1024
 
 
@@ -25,16 +26,10 @@ class Traffic:
         if before is not None and after is not None and after - before >= _CONTROL_BYTES:
             self._start = after
 
-    def told(self, size: int) -> str | None:
-        """The sentence with the figure; None where the kernel does not count this."""
+    def read(self) -> int | None:
+        """Bytes since the beginning; None where the kernel does not count this."""
         now = self._read()
-        if self._start is None or now is None:
-            return None
-        return (
-            f"the service process read {(now - self._start) / MIB:.2f} MiB in all "
-            f"while {size / MIB:.0f} MiB went to the store "
-            f"(a test request of {_CONTROL_BYTES // 1024} KiB did show)"
-        )
+        return None if self._start is None or now is None else now - self._start
 
     def _read(self) -> int | None:
         try:

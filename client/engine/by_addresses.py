@@ -3,25 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from client.engine.plan import Piece
-from client.engine.routes import PieceChecksums, RouteClosedError, Target
+from client.engine.routes import CLOSED, PieceChecksums, RouteClosedError, Target
 from client.grants import now
 from client.problems import ApiError, BadAnswerError
 from client.signed import Signed
 
-# What the profile or the service's set-up rules out: another transport may do.
-_CLOSED = frozenset({"policy", "transport_unavailable"})
 _MARGIN = timedelta(seconds=10)
 _LARGEST_BATCH = 1000
 
 
-class SignParts(Protocol):
-    def __call__(
-        self, numbers: Sequence[int], checksums: Mapping[int, str]
-    ) -> Awaitable[Mapping[int, Signed]]:
-        """By part number. Raises ClientErrors."""
+SignParts = Callable[[Sequence[int], Mapping[int, str]], Awaitable[Mapping[int, Signed]]]
+"""Part numbers and their checksums, if any; addresses by part number. Raises ClientErrors."""
 
 
 class ByAddresses:
@@ -76,7 +70,7 @@ class ByAddresses:
         try:
             answer = await self._sign([each.number for each in pieces], checksums)
         except ApiError as error:
-            if error.code in _CLOSED:
+            if error.code in CLOSED:
                 raise RouteClosedError(error) from error
             raise
         # What is left of earlier batches is as old as they are.

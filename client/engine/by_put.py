@@ -4,16 +4,18 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from client.engine.plan import Piece
-from client.engine.routes import RouteClosedError, Target
+from client.engine.routes import CLOSED, RouteClosedError, Target
 from client.grants import now
-from client.problems import TransferError
+from client.problems import ApiError, BadAnswerError
 from client.signed import Signed
 
 _MARGIN = timedelta(seconds=10)
 
 
 class ByPut:
-    """`renew` answers the address signed anew, None where there is none any more."""
+    """`renew` answers the address signed anew, and switches the transport where that is needed;
+    None where there is no address any more.
+    """
 
     name = "presigned"
 
@@ -33,10 +35,19 @@ class ByPut:
     async def target(self, piece: Piece) -> Target:  # noqa: ARG002 - there is but one
         signed = self._signed
         if signed is None or signed.expires_at <= self._clock() + self._skew + _MARGIN:
-            signed = self._signed = await self._renew()
-        if signed is None:
-            raise RouteClosedError(TransferError("the service signs no address for this upload"))
+            signed = self._signed = await self._renewed()
         return Target(signed.url, signed.headers, signed)
+
+    async def _renewed(self) -> Signed:
+        try:
+            signed = await self._renew()
+        except ApiError as error:
+            if error.code in CLOSED:
+                raise RouteClosedError(error) from error
+            raise
+        if signed is None:
+            raise BadAnswerError("the service signed no address for this upload")
+        return signed
 
     def renounce(self, piece: Piece, target: Target) -> None:  # noqa: ARG002
         if self._signed is target.signed_with:

@@ -53,9 +53,12 @@ class Delivery:
         self.stored: set[int] = set()
         self.by: list[str] = []
         self.sent = 0
+        self.last_route = ""
 
     def open(self, routes: Sequence[Route]) -> None:
         self._routes = deque(routes)
+        if routes:
+            self.last_route = routes[-1].name
 
     @property
     def open_routes(self) -> int:
@@ -108,7 +111,7 @@ class Delivery:
             self._on_event(PieceResent(piece.number, str(error)))
             await tries.wait(error)
         else:
-            self._done(piece, route)
+            self.done(piece, route.name)
             return True
         return False
 
@@ -150,12 +153,13 @@ class Delivery:
             raise NoRouteError(cause)
         self._on_event(Switched(route.name, self._routes[0].name, str(cause)))
 
-    def _done(self, piece: Piece, route: Route) -> None:
+    def done(self, piece: Piece, by: str) -> None:
+        """Also told by the relay of what went another way."""
         self.stored.add(piece.number)
         self.sent += 1
-        if route.name not in self.by:
-            self.by.append(route.name)
-        self._on_event(PieceStored(piece.number, route.name))
+        if by not in self.by:
+            self.by.append(by)
+        self._on_event(PieceStored(piece.number, by))
 
 
 async def _all_or_first_failure(workers: Sequence["asyncio.Task[None]"]) -> None:

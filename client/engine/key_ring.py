@@ -44,10 +44,14 @@ class KeyRing:
     @classmethod
     @asynccontextmanager
     async def opened(
-        cls, issue: Callable[[], Awaitable[Issued]], **more: object
+        cls,
+        issue: Callable[[], Awaitable[Issued]],
+        *,
+        first: Issued | None = None,
+        on_event: OnEvent = ignore,
     ) -> AsyncIterator["KeyRing"]:
         """Leaves no renewal running."""
-        ring = cls(issue, **more)  # type: ignore[arg-type]
+        ring = cls(issue, first=first, on_event=on_event)
         try:
             yield ring
         finally:

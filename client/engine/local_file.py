@@ -4,8 +4,6 @@ import hashlib
 import mimetypes
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,18 +21,18 @@ class LocalFile:
     handle: int
 
     @classmethod
-    @contextmanager
-    def opened(cls, path: Path) -> Iterator["LocalFile"]:
+    def open(cls, path: Path) -> "LocalFile":
         """Raises FileError for what cannot be read or stored. Blocks."""
         try:
             # A FIFO would wait for its writer before it could be told from a file.
-            handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
+            handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         except OSError as error:
             raise FileError(f"{path}: {error.strerror}") from None
         try:
-            yield cls._checked(path, handle)
-        finally:
+            return cls._checked(path, handle)
+        except BaseException:
             os.close(handle)
+            raise
 
     @classmethod
     def _checked(cls, path: Path, handle: int) -> "LocalFile":
@@ -44,6 +42,9 @@ class LocalFile:
         if status.st_size > LARGEST_OBJECT:
             raise FileError(f"{path} is larger than the 48.8 TiB that S3 stores")
         return cls(path, status.st_size, status.st_mtime_ns, handle)
+
+    def close(self) -> None:
+        os.close(self.handle)
 
     @property
     def content_type(self) -> str:
@@ -82,9 +83,6 @@ class LocalFile:
             raise FileError(f"{self.path} {how} while it was being sent")
         if status.st_mtime_ns != self.mtime_ns:
             raise FileError(f"{self.path} was changed while it was being sent")
-
-
-_BINARY: int = getattr(os, "O_BINARY", 0)
 
 
 def _read_at(handle: int, length: int, offset: int) -> bytes:

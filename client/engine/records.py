@@ -68,15 +68,9 @@ class Records:
 
 
 def _fits(record: Upload, file: LocalFile, asked: Asked) -> bool:
-    """A whole file has nothing to go on with, but what it is to go by is the record's matter."""
     return (
         record.status in UNFINISHED | ARRIVED
         and record.size == file.size
         and asked.profile in (None, record.profile)
         and asked.checksum in (None, record.checksum)
-        and (
-            record.multipart is not None
-            or record.status in ARRIVED
-            or asked.transport in ("auto", record.transport)
-        )
     )

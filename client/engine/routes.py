@@ -10,6 +10,9 @@ from client.engine.plan import Piece, Plan
 from client.engine.threads import Threads
 from client.problems import ClientError
 
+# Codes of what the profile or the service's set-up rules out: another transport may do.
+CLOSED = frozenset({"policy", "transport_unavailable"})
+
 
 class RouteClosedError(Exception):
     """Nothing more goes by this route; `cause` says why."""

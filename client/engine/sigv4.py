@@ -19,7 +19,7 @@ _LIFE = timedelta(minutes=15)
 _SHORTEST = 1
 
 
-class _Auth(S3SigV4QueryAuth):  # type: ignore[misc]  # botocore has no types
+class _Auth(S3SigV4QueryAuth):
     """By the service's clock: this machine's may be wrong by more than a store allows."""
 
     def __init__(self, issued: Issued, moment: datetime) -> None:
@@ -35,7 +35,7 @@ class _Auth(S3SigV4QueryAuth):  # type: ignore[misc]  # botocore has no types
 
     def _modify_request_before_signing(self, request: Any) -> None:
         request.context["timestamp"] = self._moment
-        super()._modify_request_before_signing(request)
+        super()._modify_request_before_signing(request)  # type: ignore[misc]  # in no stub
 
 
 def signed_put(
@@ -54,8 +54,7 @@ def signed_put(
         url += f"?{urlencode(query, quote_via=quote)}"
     request = AWSRequest("PUT", url, headers=dict(headers))
     _Auth(issued, now + issued.skew).add_auth(request)
-    signed: str = request.url
-    return signed
+    return str(request.url)
 
 
 def address_of(place: Place, key: str) -> str:

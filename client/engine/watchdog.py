@@ -36,9 +36,10 @@ class Watchdog:
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool | None:
+    ) -> None:
         timeout, self._timeout = self._timeout, None
-        return None if timeout is None else await timeout.__aexit__(kind, error, trace)
+        if timeout is not None:
+            await timeout.__aexit__(kind, error, trace)
 
     def _reschedule(self, when: float | None) -> None:
         # A request's body is written by a task of its own, which may outlive it a little.

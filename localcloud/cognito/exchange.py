@@ -1,6 +1,6 @@
 """The exchange of a token for temporary keys, at the store's STS."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -13,6 +13,7 @@ from localcloud.cognito.errors import (
     InvalidIdentityPoolConfigurationException,
 )
 from localcloud.store.policies import ROLE_ARN
+from localcloud.store.session_token import SessionTokens
 
 _NAMESPACE = "{https://sts.amazonaws.com/doc/2011-06-15/}"
 # What AWS's own Cognito calls its sessions.
@@ -34,8 +35,9 @@ class TemporaryKeys:
 class StsExchange:
     """A client of one STS endpoint (AssumeRoleWithWebIdentity, unsigned)."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(self, endpoint: str, sessions: SessionTokens) -> None:
         self._endpoint = endpoint
+        self._sessions = sessions
         self._http = httpx.AsyncClient(timeout=_TIMEOUT, limits=_LIMITS, trust_env=False)
 
     async def __aenter__(self) -> Self:
@@ -49,8 +51,9 @@ class StsExchange:
     ) -> None:
         await self._http.aclose()
 
-    async def keys_for(self, token: str) -> TemporaryKeys:
-        """Exchange the token.
+    async def keys_for(self, token: str, *, ends_at: int) -> TemporaryKeys:
+        """Exchange the token for keys that end then (seconds since the epoch), or sooner where
+        the STS says so.
 
         ExternalServiceException when the STS does not answer or is not ready,
         InvalidIdentityPoolConfigurationException when it refuses a token of this pool.
@@ -72,7 +75,13 @@ class StsExchange:
             raise InvalidIdentityPoolConfigurationException(
                 "Invalid identity pool configuration. Check assigned IAM roles for this pool."
             )
-        return _parse(response.content)
+        return self._ending(_parse(response.content), ends_at)
+
+    def _ending(self, keys: TemporaryKeys, at: int) -> TemporaryKeys:
+        if at >= keys.expiration:
+            return keys
+        token = self._sessions.ending(keys.session_token, at)
+        return replace(keys, session_token=token, expiration=float(at))
 
 
 def _parse(body: bytes) -> TemporaryKeys:

@@ -1,5 +1,8 @@
 """How long the temporary keys live; can be changed between two calls."""
 
+import math
+import time
+
 from localcloud.errors import InvalidConfigError
 
 
@@ -16,6 +19,11 @@ class KeyLife:
     @property
     def seconds(self) -> int:
         return self._seconds
+
+    @property
+    def ends_at(self) -> int:
+        """When keys end that are issued now, in seconds since the epoch; rounded up."""
+        return math.ceil(time.time()) + self._seconds
 
     def change(self, seconds: int) -> None:
         """Keys that are out already keep their life. InvalidConfigError when out of range."""

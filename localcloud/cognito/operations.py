@@ -15,6 +15,8 @@ from localcloud.cognito.tokens import TokenIssuer
 
 TOKEN_PROVIDER = "cognito-identity.amazonaws.com"  # noqa: S105 - a name
 _DEFAULT_TOKEN_SECONDS = 900
+# The longest life of keys: some releases of the STS end the keys with the token.
+_SHOWN_SECONDS = 43_200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +61,8 @@ class IdentityPool:
                 "Token is not from a supported provider of this identity pool."
             )
         verified = self.tokens.verify(logins[TOKEN_PROVIDER], identity_id)
-        exchangeable = self.tokens.for_exchange(verified, duration=self.key_life.seconds)
-        keys = await self.sts.keys_for(exchangeable)
+        exchangeable = self.tokens.for_exchange(verified, duration=_SHOWN_SECONDS)
+        keys = await self.sts.keys_for(exchangeable, ends_at=self.key_life.ends_at)
         credentials = {
             "AccessKeyId": keys.access_key_id,
             "SecretKey": keys.secret_key,

@@ -58,7 +58,7 @@ class TokenIssuer:
         """Issue what the STS is shown for a verified token.
 
         AWS's keys live for an hour however little of the token's life is left; the embedded STS
-        ends the keys with the token. So it is shown one that lives as long as the keys shall.
+        may end them with the token. So it is shown one that outlives them.
         """
         kept = {name: token.claims[name] for name in ("amr", TAGS_CLAIM) if name in token.claims}
         return self._signed(token.identity_id, kept, duration)

@@ -23,6 +23,8 @@ from localcloud.store.entries import EntryStream
 _log = logging.getLogger(__name__)
 _READ_BYTES = 64 * 1024
 _SETTLE_SECONDS = 10.0
+# The store may have been restarted since the last call.
+_NO_IDLE_CONNECTIONS = httpx.Limits(max_keepalive_connections=0)
 # Entries that the store holds back while nobody reads; what comes on top of them it drops.
 _STORE_BUFFER = 1 << 17
 
@@ -30,8 +32,9 @@ _STORE_BUFFER = 1 << 17
 class StoreAudit:
     """Reads the audit log of one store, over all its restarts, and counts."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, socket: Path, http: httpx.AsyncClient) -> None:
         self.socket = socket
+        self._http = http
         self.counts = RequestCounts()
         self._awaited: dict[str, asyncio.Event] = {}
         self._connections: set[asyncio.StreamWriter] = set()
@@ -43,8 +46,10 @@ class StoreAudit:
 
         Not in the data directory, whose path may be longer than a socket's.
         """
-        with tempfile.TemporaryDirectory(prefix="localcloud-") as directory:
-            audit = cls(Path(directory) / "audit.sock")
+        async with contextlib.AsyncExitStack() as stack:
+            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="localcloud-"))
+            http = httpx.AsyncClient(trust_env=False, limits=_NO_IDLE_CONNECTIONS)
+            audit = cls(Path(directory) / "audit.sock", await stack.enter_async_context(http))
             async with await asyncio.start_unix_server(audit._accept, audit.socket):
                 try:
                     yield audit
@@ -70,11 +75,10 @@ class StoreAudit:
         mark = f"localcloud-{secrets.token_hex(8)}"
         arrived = self._awaited[mark] = asyncio.Event()
         try:
-            async with (
-                asyncio.timeout(_SETTLE_SECONDS),
-                httpx.AsyncClient(trust_env=False, headers={"User-Agent": mark}) as client,
-            ):
-                await client.head(f"{s3_endpoint}/{bucket}/{mark}")
+            async with asyncio.timeout(_SETTLE_SECONDS):
+                # Refused for want of a signature, and written down like everything else.
+                address = f"{s3_endpoint}/{bucket}/{mark}"
+                await self._http.head(address, headers={"User-Agent": mark})
                 await arrived.wait()
         except (httpx.HTTPError, TimeoutError) as error:
             raise CountsUnavailableError(

@@ -7,6 +7,7 @@ as it comes, and only the time without a byte is bounded.
 """
 
 import asyncio
+import re
 from collections.abc import Mapping
 
 from starlette.datastructures import Headers
@@ -19,7 +20,7 @@ from routers.problems import problem_response
 
 
 class BodyLimit:
-    """`largest` in bytes, `larger` by path for bodies that are read behind the gate; `seconds`
+    """`largest` in bytes, `larger` by pattern of paths for those read behind the gate; `seconds`
     is the longest time for a whole body, `idle_seconds` that between two pieces of a relay's.
     """
 
@@ -34,7 +35,7 @@ class BodyLimit:
     ) -> None:
         self._app = app
         self._largest = largest
-        self._larger = larger
+        self._larger = [(re.compile(path), limit) for path, limit in larger.items()]
         self._seconds = seconds
         self._idle_seconds = idle_seconds
 
@@ -45,7 +46,7 @@ class BodyLimit:
         if is_relay(scope):
             await self._app(scope, _flowing(receive, self._idle_seconds), send)
             return
-        limit = self._larger.get(scope["path"])
+        limit = self._limit_behind_the_gate(scope["path"])
         if limit is not None:
             await self._app(scope, _Body(scope, receive, limit, self._seconds).piece, send)
             return
@@ -57,6 +58,9 @@ class BodyLimit:
             return
         if whole is not None:
             await self._app(scope, _replayed(whole, receive), send)
+
+    def _limit_behind_the_gate(self, path: str) -> int | None:
+        return next((limit for known, limit in self._larger if known.fullmatch(path)), None)
 
 
 class _Body:

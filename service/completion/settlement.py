@@ -66,7 +66,7 @@ class Settlement:
         stored = await self._store.head(bucket, key)
         if stored is None:
             return Outcome.ABSENT
-        if record is None or self._comes_back(record, stored):
+        if record is None or await self._comes_back(record, stored):
             return await self._adopt(bucket, key, stored, record)
         if record.status in ENDED:
             return await self._delete_stray(record, stored)
@@ -102,7 +102,9 @@ class Settlement:
         if not verdict.accepted:
             return await self._reject(record, stored, verdict.reason)
         if record.status is UploadStatus.REPLACED:
-            verified = await self._move(record, UploadStatus.REPLACED, stored, next_look_at=None)
+            # A multipart of ours that is still to be cleared away needs one more look.
+            look = None if record.multipart_id is None else self._clock()
+            verified = await self._move(record, UploadStatus.REPLACED, stored, next_look_at=look)
             return None if verified is None else Outcome.REPLACED
         if profile.quarantine:
             return await self._accept(record, stored, UploadStatus.QUARANTINED, verdict)
@@ -196,7 +198,7 @@ class Settlement:
             **changes,
         )
 
-    def _comes_back(self, record: Upload, stored: StoredObject) -> bool:
+    async def _comes_back(self, record: Upload, stored: StoredObject) -> bool:
         """A name that a user chose may be used again after its object was deleted or rejected;
         a key of ours, which holds the upload's id, never is. The very object that was rejected
         stays so, unless today's rules would take it.
@@ -205,4 +207,13 @@ class Settlement:
             return False
         if record.status is not UploadStatus.REJECTED or record.etag != stored.etag:
             return True
-        return verify(record, stored, self._policy.of_record(record.profile)).accepted
+        profile = self._policy.of_record(record.profile)
+        return verify(record, stored, profile).accepted and await self._fits(record, stored)
+
+    async def _fits(self, record: Upload, stored: StoredObject) -> bool:
+        """Or else an object that cannot be deleted would get a new record with every look."""
+        quota = self._policy.of_record(record.profile).quota
+        if quota is None:
+            return True
+        usage = await self._records.usage(record.user_id, record.profile)
+        return usage.bytes + stored.size <= quota

@@ -9,7 +9,7 @@ from errors import UploadgateError
 from service.clock import Clock
 from service.completion.ports import Inbox
 from service.completion.settlement import Outcome, Settlement
-from service.uploads.model import Upload, UploadStatus
+from service.uploads.model import Origin, Upload, UploadStatus
 from service.uploads.multiparts import MultipartKeeper
 from service.uploads.ports import UploadRecords
 from service.uploads.transitions import ENDED, IN_FLIGHT
@@ -83,7 +83,11 @@ class Sweep:
             await self._follow(record, outcome)
 
     async def _clear(self, record: Upload) -> None:
-        """Of an upload that takes nothing more, no half-sent parts may stay at the store."""
+        """Of an upload that takes nothing more, no half-sent parts may stay at the store. A key
+        that the user chose is another matter: they may be sending there again.
+        """
+        if record.origin is Origin.ADOPTED:
+            return
         fresh = await self._records.get(record.id)
         if fresh is None or fresh.status in IN_FLIGHT | {UploadStatus.RECEIVED}:
             return

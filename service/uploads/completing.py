@@ -93,7 +93,12 @@ class Completing:
         if parts is None:
             await self._is_there(upload)
             return
-        await self._check(upload, parts)
+        await self._check_sizes(upload, parts)
+        if _lacks(upload, parts):
+            # A transfer manager with credentials of its own makes its own multipart.
+            if await self._store.head(upload.bucket, upload.key) is None:
+                raise _missing(upload, parts)
+            return
         answer = await self._multiparts.complete(
             upload.bucket,
             upload.key,
@@ -103,7 +108,7 @@ class Completing:
         )
         await self._follow(upload, answer)
 
-    async def _check(self, upload: Upload, parts: Sequence[StoredPart]) -> None:
+    async def _check_sizes(self, upload: Upload, parts: Sequence[StoredPart]) -> None:
         """Sizes are verified before completing: after it, the bytes would be an object already."""
         arrived = sum(part.size for part in parts)
         allowed = self._policy.of_record(upload.profile).ceiling
@@ -112,8 +117,6 @@ class Completing:
             raise await self._rejected(upload, reason)
         if upload.declared_size is None and arrived > allowed:
             raise await self._rejected(upload, f"more than the {allowed} bytes allowed")
-        if not parts or upload.declared_size not in (None, arrived):
-            raise _missing(upload, parts)
 
     async def _follow(self, upload: Upload, answer: Completed) -> None:
         if answer is Completed.CHECKSUM_DIFFERS:
@@ -169,6 +172,11 @@ def _nothing_there(upload: Upload) -> UploadIncompleteError:
     plan = planned(upload)
     missing = range(1, plan.part_count + 1) if plan else ()
     return UploadIncompleteError("Nothing has arrived", missing=missing)
+
+
+def _lacks(upload: Upload, parts: Sequence[StoredPart]) -> bool:
+    arrived = sum(part.size for part in parts)
+    return not parts or upload.declared_size not in (None, arrived)
 
 
 def _missing(upload: Upload, parts: Sequence[StoredPart]) -> UploadIncompleteError:

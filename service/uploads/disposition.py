@@ -14,15 +14,16 @@ from service.uploads.keys import safe_name
 OPAQUE: Final = "application/octet-stream"
 _ATTR_CHAR: Final = "!#$&+^`|"  # RFC 8187, besides letters, digits and `-._~`
 _TYPE = re.compile(
-    r"(?P<kind>[a-z0-9!#$&^_.+-]+/(?P<subtype>[a-z0-9!#$&^_.+-]+))"
+    r"(?P<kind>[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+)"
     r"(?:[ \t]*;[ \t]*(?P<charset>charset=[a-z0-9_-]+))?",
     re.ASCII | re.IGNORECASE,
 )
-# Whatever a browser may take for a page or a script, in every family (`text/`, `application/`).
+# Whatever a browser may take for a page or a script, in every family (`text/`, `application/`),
+# and the families that may hold a page (MHTML).
 _ACTIVE = re.compile(
-    r"html|xhtml|xml|xsl|xslt|xml-dtd|xml-external-parsed-entity|svg|rdf"
-    r"|(?:x-)?(?:java|ecma|j|live)script(?:1\.[0-9])?|x-mixed-replace|cache-manifest|x-server-.*"
-    r"|.*\+xml|.*html.*",
+    r"(?:multipart|message)/.*"
+    r"|[^/]*/(?:.*html.*|.*\+xml|xml|xslt?|xml-dtd|xml-external-parsed-entity|svg|rdf"
+    r"|(?:x-)?(?:java|ecma|j|live)script(?:1\.[0-9])?|cache-manifest)",
     re.ASCII | re.IGNORECASE,
 )
 
@@ -43,7 +44,7 @@ def download_type(content_type: str) -> str:
     """
     kind = content_type.partition(";")[0].strip()
     found = _TYPE.fullmatch(content_type.strip()) or _TYPE.fullmatch(kind)
-    if found is None or _ACTIVE.fullmatch(found["subtype"]):
+    if found is None or _ACTIVE.fullmatch(found["kind"]):
         return OPAQUE
     charset = found["charset"]
     return f"{found['kind']}; {charset}" if charset else found["kind"]

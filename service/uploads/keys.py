@@ -58,10 +58,25 @@ _TEMPLATE = re.compile(
 )
 
 
+_LONGEST = {
+    "upload_id": "x" * 36,
+    "filename": "x" * MAX_NAME,
+    "extension": "x" * (1 + MAX_EXTENSION),
+    "year": "9999",
+    "month": "12",
+    "day": "31",
+}
+_LONGEST_PREFIX = 200  # an identity's folder has 56 characters at most, a user's 135
+
+
 def is_template(text: str) -> bool:
-    """Whether keys made from it are safe: plain characters, no empty or dotted folders, and the
-    upload's id.
+    """Whether keys made from it are safe: plain characters, no empty or dotted folders, the
+    upload's id, and not too long.
     """
-    folders = text.split("/")
     plain = _TEMPLATE.fullmatch(text) is not None and len(text) <= MAX_NAME
-    return plain and "{upload_id}" in text and not {"", ".", ".."} & set(folders)
+    if not plain or "{upload_id}" not in text:
+        return False
+    # A name may have no extension: a folder must be one without it.
+    folders = set(text.replace("{extension}", "").split("/"))
+    longest = _LONGEST_PREFIX + len(text.format(**_LONGEST))
+    return not {"", ".", ".."} & folders and longest <= MAX_KEY_BYTES

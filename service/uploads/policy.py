@@ -63,7 +63,7 @@ class Profile:
 
     def takes_type(self, content_type: str) -> bool:
         kind = content_type.partition(";")[0].strip().lower()
-        family = f"{kind.partition('/')[0]}/*"
+        family = f"{kind[: kind.find('/') + 1]}*"
         return not self.content_types or kind in self.content_types or family in self.content_types
 
     def takes_name(self, filename: str) -> bool:

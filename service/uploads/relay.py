@@ -63,11 +63,10 @@ class Relay:
         await self._check(upload, span, size)
         upload = await self._transfers.switched(upload, Transport.RELAY)
         plan = planned(upload)
-        if plan is None:
-            return await self._send_whole(upload, size, Slices(chunks))
         slices = Slices(chunks)
+        if plan is None:
+            return await self._send_whole(upload, size, slices)
         upload = await self._send_parts(upload, plan, span, slices)
-        await slices.check_end()
         return await self._completed(upload, plan)
 
     async def _check(self, upload: Upload, span: ContentRange, size: int) -> None:
@@ -93,8 +92,7 @@ class Relay:
         target = await self._transfers.put(upload)
         # There already: an earlier answer was lost. Completing looks at what it is.
         with contextlib.suppress(UploadStateError):
-            await self._sink.send(target, size=size, chunks=slices.next(size))
-            await slices.check_end()
+            await self._sink.send(target, size=size, chunks=slices.next(size, last=True))
         return await self._completing.complete(upload)
 
     async def _send_parts(
@@ -114,7 +112,8 @@ class Relay:
                 seconds=self._transfers.seconds_for(upload),
             )
             try:
-                await self._sink.send(target, size=length, chunks=slices.next(length))
+                chunks = slices.next(length, last=number == last)
+                await self._sink.send(target, size=length, chunks=chunks)
             except MultipartGoneError:
                 await self._keeper.forgotten(upload)
                 raise

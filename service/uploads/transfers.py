@@ -119,7 +119,8 @@ class Transfers:
         single = upload.part_count is None and upload.multipart_id is None
         sendable = upload.status in IN_FLIGHT and upload.expires_at > self._clock()
         presigned = upload.transport is Transport.PRESIGNED
-        if not (single and sendable and presigned) or upload.declared_size is None:
+        size = upload.declared_size
+        if not (single and sendable and presigned) or size is None or size > LARGEST_PUT:
             return Offer()
         return Offer(put=await self.put(upload), post=await self.form(upload))
 

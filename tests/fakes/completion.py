@@ -1,5 +1,6 @@
 """Completion's parts, wired to the fakes."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -8,9 +9,11 @@ from service.completion.completion import Completion
 from service.completion.processor import Processor, ProcessorLimits
 from service.completion.settlement import Settlement
 from service.completion.sweep import Sweep, SweepLimits
-from service.uploads.policy import Policy, Profile
+from service.uploads.multiparts import MultipartKeeper
+from service.uploads.policy import IssueCredentials, Policy, Profile
 from tests.fakes.clock import Clock
 from tests.fakes.inbox import MemoryInbox
+from tests.fakes.multiparts import MemoryMultiparts
 from tests.fakes.owners import OneOwner
 from tests.fakes.records import BUCKET, MemoryRecords
 from tests.fakes.store import MemoryStore
@@ -20,21 +23,33 @@ LEASE = timedelta(seconds=60)
 
 
 class World:
-    """One replica's completion, and what stands around it."""
+    """One replica's completion, and what stands around it. The first profile is the default."""
 
-    def __init__(self, *, rules: AdoptionRules | None = None, max_size: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        rules: AdoptionRules | None = None,
+        max_size: int | None = None,
+        profiles: Sequence[Profile] = (),
+        issue: IssueCredentials = "when_unlimited",
+    ) -> None:
         self.clock = Clock()
+        self.policy = Policy(profiles or [Profile(max_size=max_size)], issue)
         self.records = MemoryRecords()
         self.store = MemoryStore()
+        self.multiparts = MemoryMultiparts(self.store)
         self.inbox = MemoryInbox()
-        self.settlement = self.settling(rules or AdoptionRules(), max_size)
+        self.keeper = MultipartKeeper(
+            records=self.records, multiparts=self.multiparts, clock=self.clock
+        )
+        self.settlement = self.settling(rules or AdoptionRules())
 
-    def settling(self, rules: AdoptionRules, max_size: int | None = None) -> Settlement:
+    def settling(self, rules: AdoptionRules) -> Settlement:
         return Settlement(
             records=self.records,
             store=self.store,
-            adoption=Adoption(OneOwner(), rules, "default"),
-            policy=Policy([Profile(max_size=max_size)]),
+            adoption=Adoption(OneOwner(), rules, self.policy.profile(None).name),
+            policy=self.policy,
             clock=self.clock,
         )
 
@@ -52,6 +67,7 @@ class World:
             records=self.records,
             inbox=self.inbox,
             settlement=settlement or self.settlement,
+            keeper=self.keeper,
             limits=SweepLimits(OVERDUE, batch, timedelta(days=30)),
             clock=self.clock,
         )

@@ -14,7 +14,15 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from cli.users import ensure_user
 from service.uploads.quota import Usage
 from state.tables import uploads, usage
-from tests.integration.stack import ServiceProcess, Stack, User, free_port, settings_from
+from tests.integration.sender import Sender, opened_sender
+from tests.integration.stack import (
+    ServiceProcess,
+    Stack,
+    User,
+    eventually,
+    free_port,
+    settings_from,
+)
 
 _IN_FLIGHT = ("pending", "uploading")
 
@@ -25,13 +33,30 @@ class Replica:
     api: httpx.AsyncClient
     database_url: str
 
-    async def user(self) -> User:
+    async def user(self, *, admin: bool = False) -> User:
+        """A new one."""
         name, password = f"user-{secrets.token_hex(6)}", secrets.token_urlsafe(16)
-        user_id = await ensure_user(settings_from(self.service.environment), name, password)
+        settings = settings_from(self.service.environment)
+        user_id = await ensure_user(settings, name, password, admin=admin)
         body = {"username": name, "password": password}
         answer = await self.api.post("/v1/auth/login", json=body)
         assert answer.status_code == 200, answer.text
         return User(user_id, name, password, answer.json()["access_token"])
+
+    @asynccontextmanager
+    async def sender(self, user: User | None = None) -> AsyncIterator[Sender]:
+        """Of a new user, unless another is given."""
+        async with opened_sender(self.api, user or await self.user()) as sender:
+            yield sender
+
+    async def usage_is(self, user: User, bytes_: int, in_flight: int, profile: str) -> None:
+        """Sooner or later, and the records really come to that."""
+        expected = (Usage(bytes_, in_flight),) * 2
+
+        async def settled() -> bool:
+            return await self.counted(user, profile) == expected
+
+        await eventually(settled, f"{user.id} uses {bytes_} bytes, {in_flight} in flight")
 
     async def kill(self) -> None:
         """As a machine that loses its power."""

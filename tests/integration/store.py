@@ -1,9 +1,11 @@
-"""boto3 at the embedded store, as a user's own client would be set up."""
+"""boto3 at the embedded store, as a user's own client would be set up, and as the service is."""
 
+import asyncio
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from tests.integration.stack import Stack, User
 
@@ -30,4 +32,58 @@ def client(keys: dict[str, Any]) -> Any:
             connect_timeout=5,
             read_timeout=20,
         ),
+    )
+
+
+def service(stack: Stack) -> Any:
+    """With the service's own key, which may do everything: for looking at what is really there,
+    and for what a lifecycle rule or another replica does.
+    """
+    keys = {
+        "region": stack.cloud.region,
+        "endpoint": stack.cloud.s3_endpoint,
+        "access_key_id": stack.cloud.service_access_key_id,
+        "secret_access_key": stack.cloud.service_secret_access_key,
+        "session_token": None,
+    }
+    return client(keys)
+
+
+def place(upload: Any) -> dict[str, Any]:
+    return {"Bucket": upload["bucket"], "Key": upload["key"]}
+
+
+async def head(stack: Stack, upload: Any) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = await asyncio.to_thread(
+            service(stack).head_object, **place(upload)
+        )
+    except ClientError as error:
+        assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+        return None
+    return found
+
+
+async def gone(stack: Stack, upload: Any) -> bool:
+    return await head(stack, upload) is None
+
+
+async def multiparts(stack: Stack, upload: Any) -> list[str]:
+    """The ids of all that are under way at the upload's key."""
+    found = await asyncio.to_thread(
+        service(stack).list_multipart_uploads, Bucket=upload["bucket"], Prefix=upload["key"]
+    )
+    return [entry["UploadId"] for entry in found.get("Uploads", [])]
+
+
+async def no_multipart(stack: Stack, upload: Any) -> bool:
+    return await multiparts(stack, upload) == []
+
+
+async def abort(stack: Stack, upload: Any) -> None:
+    """The multipart of an upload, from outside, as a lifecycle rule would."""
+    await asyncio.to_thread(
+        service(stack).abort_multipart_upload,
+        **place(upload),
+        UploadId=upload["multipart"]["upload_id"],
     )

@@ -20,7 +20,13 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def cloud(data_dir: Path) -> AsyncIterator[LocalCloud]:
-    config = LocalCloudConfig(data_dir=data_dir, cors_origins=(ORIGIN,), s3_port=0, cognito_port=0)
+    config = LocalCloudConfig(
+        data_dir=data_dir,
+        cors_origins=(ORIGIN,),
+        count_requests=True,
+        s3_port=0,
+        cognito_port=0,
+    )
     async with LocalCloud.running(config) as running:
         yield running
 

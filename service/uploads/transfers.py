@@ -97,6 +97,8 @@ class Transfers:
         switch to presigned: its multipart and finished parts stay. Raises InvalidPartError.
         """
         check_in_flight(upload)
+        if upload.expires_at <= self._clock():
+            raise UploadEndedError("The upload has expired")
         terms = terms_of(upload, wanted)
         upload = await self.switched(upload, Transport.PRESIGNED)
         upload = await self._keeper.ensured(upload)

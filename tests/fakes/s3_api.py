@@ -30,9 +30,12 @@ class Object:
 
 
 class S3Api:
-    """Callable as an HttpStub's answer. Knows every user at Cognito besides."""
+    """Callable as an HttpStub's answer. Knows every user at Cognito besides. A `failure` is what
+    the store answers to everything.
+    """
 
     def __init__(self) -> None:
+        self.failure: Reply | None = None
         self.multiparts: dict[str, Multipart] = {}
         self.objects: dict[str, Object] = {}
         self.made = 0
@@ -52,6 +55,8 @@ class S3Api:
     def __call__(self, request: Request) -> Reply:
         if "x-amz-target" in request.headers:
             return cognito_api.cognito(request)
+        if self.failure is not None:
+            return self.failure
         address = urlsplit(request.target)
         _, _, key = unquote(address.path).lstrip("/").partition("/")
         query = parse_qs(address.query, keep_blank_values=True)

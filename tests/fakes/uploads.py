@@ -91,9 +91,7 @@ class UploadWorld(World):
             sink=self.sink,
             completing=self.completing,
         )
-        self.uploads = Uploads(
-            **shared, store=self.store, keeper=self.keeper, overdue=OVERDUE
-        )
+        self.uploads = Uploads(**shared, store=self.store, keeper=self.keeper, overdue=OVERDUE)
         self.verdicts = Verdicts(**shared, store=self.store, overdue=OVERDUE)
         self.downloads = Downloads(signer=self.signer, policy=self.policy, url_life=URL_LIFE)
 

@@ -75,7 +75,7 @@ async def test_an_address_is_for_its_own_key_and_method_only(stack: Stack, sende
     elsewhere = put | {"url": put["url"].replace(upload["id"], other["id"])}
     assert (await sender.put(elsewhere, CONTENT)).status_code == 403
     for method in ("GET", "DELETE", "POST"):
-        assert (await sender.store.request(method, put["url"])).status_code == 403
+        assert (await sender.store.request(method, put["url"])).status_code in {403, 405}
     assert await store.gone(stack, other)
 
 

@@ -187,7 +187,7 @@ CHECK_VALUES = {
 
 @pytest.mark.parametrize("algorithm", ["CRC32", "CRC64NVME"])
 async def test_the_right_checksum_is_stored(
-    stack: Stack, signer: Presigner, anyone: httpx.AsyncClient, s3: Any, key: str, algorithm: Any
+    stack: Stack, signer: Presigner, anyone: httpx.AsyncClient, s3: Any, *, key: str, algorithm: Any
 ) -> None:
     checksum = Checksum(algorithm, base64.b64encode(CHECK_VALUES[algorithm]).decode())
     signed = await signer.put(

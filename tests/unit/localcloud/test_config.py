@@ -111,7 +111,9 @@ def test_the_command_carries_no_secret_and_every_port(tmp_path: Path) -> None:
     assert "-s3.port=7" in command
     assert "-s3.port.grpc=8" in command
     assert sum(".port" in argument for argument in command) == 10
-    assert not [argument for argument in command if "metrics" in argument and "master" not in argument]
+    assert not [
+        argument for argument in command if "metrics" in argument and "master" not in argument
+    ]
     assert not [argument for argument in command if "audit" in argument]
     assert not set(store_environment(tmp_path)) - {"PATH", "HOME", "TMPDIR"}
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
@@ -28,11 +28,12 @@ async def live(
     completion: Completion,
     readiness: Readiness,
     chores: Sequence[Chore],
+    who: Mapping[str, str],
 ) -> None:
-    """Makes ready, then completes uploads and keeps house."""
+    """Makes ready, then completes uploads and keeps house. `who` is told to the log."""
     await _make_schema_ready(database, migrate=migrate)
     readiness.started()
-    _log.info("ready")
+    _log.info("ready", **who)
     async with asyncio.TaskGroup() as group:
         group.create_task(completion.run())
         group.create_task(_keep_house(chores))

@@ -47,7 +47,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[LifespanState]:
-        async with opened_services(settings) as services:
+        async with opened_services(settings, VERSION) as services:
             app.state.readiness = services.readiness
             yield {"services": services}
 

@@ -61,7 +61,7 @@ from state.uploads import SqlUploadRecords
 
 
 @asynccontextmanager
-async def opened_services(settings: Settings) -> AsyncIterator[Services]:
+async def opened_services(settings: Settings, version: str) -> AsyncIterator[Services]:
     """Opens the database and one AWS session with its clients, and closes all in turn."""
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(opened_database(settings))
@@ -85,6 +85,7 @@ async def opened_services(settings: Settings) -> AsyncIterator[Services]:
             completion=services.completion,
             readiness=services.readiness,
             chores=chores,
+            who={"version": version, "environment": settings.environment},
         )
         await stack.enter_async_context(background.running(work, services.readiness))
         yield services

@@ -1,8 +1,8 @@
 """`python -m benchmarks.signing`: what a signature costs, ours and the others' (decision 0009).
 
-All sign the same UploadPart (temporary credentials, Content-Length signed) and the same form; that
-they do is checked before anything is timed. awscrt is measured where it is installed; it is no
-dependency, because with it botocore signs and transfers by other code.
+All sign the same UploadPart (temporary credentials, Content-Length signed), which is checked before
+anything is timed, and a form of the same fields. awscrt is measured where it is installed; it is no
+dependency of the service, because with it botocore signs and transfers by other code.
 """
 
 import asyncio

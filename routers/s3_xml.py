@@ -25,7 +25,8 @@ def document(root: str, *elements: str, namespace: str | None = NAMESPACE) -> Re
     """Errors are the one answer without a namespace."""
     opening = root if namespace is None else f'{root} xmlns="{namespace}"'
     text = f'<?xml version="1.0" encoding="UTF-8"?>\n<{opening}>{"".join(elements)}</{root}>'
-    return Response(text, media_type=MEDIA_TYPE)
+    # A dependency's headers are not those of a response that a route makes itself.
+    return Response(text, media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})
 
 
 def element(name: str, text: str | int) -> str:

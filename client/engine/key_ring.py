@@ -37,6 +37,7 @@ class KeyRing:
         self._on_event = on_event
         self._running: asyncio.Task[Issued] | None = None
         self._issued: Issued | None = None
+        self._had_some = False
         self._good_until = self._renew_at = clock()
         if first is not None:
             self._keep(first)
@@ -80,7 +81,7 @@ class KeyRing:
         return self._running
 
     async def _renewed(self) -> Issued:
-        again = self._issued is not None
+        again = self._had_some
         issued = await self._issue()
         self._keep(issued)
         if again:
@@ -97,6 +98,7 @@ class KeyRing:
         life = issued.expires_at_here - moment
         share = _EARLIEST + (_LATEST - _EARLIEST) * self._jitter()
         self._issued = issued
+        self._had_some = True
         self._renew_at = moment + life * share
         self._good_until = issued.expires_at_here - min(_MARGIN, life / 10)
 

@@ -32,14 +32,14 @@ class ReadableSigner:
         upload_id: str,
         seconds: int,
     ) -> SignedRequest:
-        checksums = {f"x-amz-checksum-{checksum.algorithm.lower()}": checksum.value}
         headers = {
             "content-length": str(size),
             "content-type": content_type,
             "if-none-match": "*",
             "x-amz-meta-uploadgate-upload-id": upload_id,
-            **(checksums if checksum else {}),
         }
+        if checksum is not None:
+            headers[f"x-amz-checksum-{checksum.algorithm.lower()}"] = checksum.value
         return self._request("put", key, seconds, {"size": str(size)}, headers)
 
     async def post(

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 from urllib.parse import urlsplit
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import httpx
 
@@ -24,7 +24,7 @@ class Xml:
         assert answer.headers["cache-control"] == "no-store"
         assert "/>" not in answer.text  # which Uppy's reader cannot take
         plain = re.sub(r' xmlns="[^"]+"', "", answer.text)
-        self.root = ElementTree.fromstring(plain)  # noqa: S314 - our own
+        self.root = ET.fromstring(plain)  # noqa: S314 - our own
         self.status = answer.status_code
 
     def __getitem__(self, name: str) -> str:

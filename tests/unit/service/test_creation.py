@@ -222,13 +222,13 @@ class TestUnderAnIdempotencyKey:
             await world.creation.create(ADA, new(metadata=metadata), idempotency_key="k")
         assert len(world.records.rows) == 1
 
-    async def test_who_comes_meanwhile_waits_and_who_comes_later_gets_the_upload(self) -> None:
+    async def test_who_comes_while_the_multipart_is_made_goes_on_with_the_same_record(self) -> None:
         world = UploadWorld()
         world.multiparts.hold = asyncio.Event()
         first = asyncio.create_task(world.creation.create(ADA, LARGE, idempotency_key="k"))
         while not world.multiparts.calls["create"]:
             await asyncio.sleep(0)
-        # The record is there, so the second goes on with it: not a second one.
+        # Both make a multipart then; one of them stays.
         second = asyncio.create_task(world.creation.create(ADA, LARGE, idempotency_key="k"))
         while world.multiparts.calls["create"] < 2:
             await asyncio.sleep(0)

@@ -36,14 +36,15 @@ $(VENV)/.dev: requirements-dev.lock pyproject.toml | $(BIN)/python
 demo: $(VENV)/.demo ## The main job on the embedded default, then keep serving (ONCE=1: exit after it)
 	@$(BIN)/uploadgate demo $(if $(ONCE),--once)
 
-# The stock JavaScript SDK, for the tests alone; node and npm come with the Python packages.
-JS := tests/stock/js
-$(JS)/node_modules/.installed: $(JS)/package-lock.json $(VENV)/.dev
-	@echo "Installing the AWS SDK for JavaScript for the tests …"
-	@cd $(JS) && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund --ignore-scripts
+# Stock JavaScript clients, for the tests alone; node and npm come with the Python packages. Those
+# that run in a page need Chromium besides (Debian: apt-get install chromium).
+STOCK := $(addprefix tests/stock/,$(addsuffix /node_modules/.installed,js uppy))
+tests/stock/%/node_modules/.installed: tests/stock/%/package-lock.json $(VENV)/.dev
+	@echo "Installing the stock clients of tests/stock/$* …"
+	@cd tests/stock/$* && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
-test: $(VENV)/.dev $(JS)/node_modules/.installed ## Every test: unit, contract, integration on real parts
+test: $(VENV)/.dev $(STOCK) ## Every test: unit, contract, integration on real parts
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-unit: $(VENV)/.dev ## The fast tests alone

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,9 +60,8 @@ class Manager(Protocol):
 async def manager_for(api: Api, wishes: Wishes) -> AsyncIterator[Manager]:
     source = CredentialSource(api, wishes.via)
     if wishes.manager == "boto3":
-        with ThreadPoolExecutor(wishes.parallel_files) as pool:
-            uploader = await asyncio.to_thread(_uploader, api, source, wishes)
-            yield Boto3Manager(api, uploader, pool, wait=wishes.wait)
+        uploader = await asyncio.to_thread(_uploader, api, source, wishes)
+        yield Boto3Manager(api, uploader, wait=wishes.wait)
         return
     tuning = Tuning(
         parallel_parts=wishes.parallel_parts,
@@ -107,19 +105,16 @@ class EngineManager:
 class Boto3Manager:
     """Its threads cannot be ended: a cancellation asks them to stop, and waits until they have."""
 
-    def __init__(
-        self, api: Api, uploader: Uploader, pool: ThreadPoolExecutor, *, wait: bool
-    ) -> None:
+    def __init__(self, api: Api, uploader: Uploader, *, wait: bool) -> None:
         self._api = api
         self._uploader = uploader
-        self._pool = pool
         self._wait = wait
 
     async def send(
         self, path: Path, progress: Callable[[int], None], on_event: Callable[[Event], None]
     ) -> Sent:
         del on_event  # it tells of nothing
-        work = asyncio.get_running_loop().run_in_executor(self._pool, self._sent, path, progress)
+        work = asyncio.ensure_future(asyncio.to_thread(self._sent, path, progress))
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:

@@ -141,8 +141,14 @@ class NamedPart(BaseModel):
     ] = Field(alias="ETag")
 
 
+def _each_once(parts: list[NamedPart]) -> list[NamedPart]:
+    if len({part.number for part in parts}) != len(parts):
+        raise ValueError("a part is named twice")
+    return parts
+
+
 class CompanionCompletion(BaseModel):
-    parts: Annotated[list[NamedPart], Field(max_length=MOST_PARTS)]
+    parts: Annotated[list[NamedPart], Field(max_length=MOST_PARTS), AfterValidator(_each_once)]
 
     @classmethod
     def of_body(cls, body: bytes) -> "CompanionCompletion":

@@ -58,6 +58,7 @@ def named_parts(body: bytes) -> dict[int, str]:
     """
     reader = _PartsReader()
     parser = expat.ParserCreate()
+    parser.buffer_text = True
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
     parser.CharacterDataHandler = reader.text

@@ -184,7 +184,9 @@ class UploadResponse(BaseModel):
     filename: str
     content_type: str
     size: int | None = Field(description="In bytes: what arrived, before that what was announced.")
-    checksum: ChecksumSchema | None
+    checksum: ChecksumSchema | None = Field(
+        description="Of what arrived, where the store holds one; before that as announced."
+    )
     etag: str | None
     version_id: str | None
     bucket: str
@@ -201,7 +203,7 @@ class UploadResponse(BaseModel):
 
     @classmethod
     def of(cls, upload: Upload, offer: Offer = NOTHING) -> "UploadResponse":
-        checksum = upload.checksum or upload.declared_checksum
+        checksum = upload.declared_checksum if upload.etag is None else upload.checksum
         return cls(
             id=upload.id,
             status=upload.status,

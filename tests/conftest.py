@@ -42,5 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["AWS_CONFIG_FILE"] = os.devnull
     os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+    # awscrt is here for its CRC64NVME: botocore signs and transfers as it does in production.
+    os.environ["BOTO_DISABLE_CRT"] = "true"
     socket.socket.connect = _loopback_only  # type: ignore[method-assign,assignment]
     socket.getaddrinfo = _local_names_only

@@ -1,5 +1,6 @@
 """One PUT to the store or the service: bounded in time, its answer bounded in length."""
 
+import socket
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from client.engine.watchdog import Watchdog
 
 _MOST_OF_AN_ANSWER = 64 * 1024
 _CONNECT_SECONDS = 5
+_UNSENT = 256 * 1024
 _AWS = (".amazonaws.com", ".amazonaws.com.cn")
 _OWN = frozenset({"host", "content-length"})
 _NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
@@ -39,7 +41,7 @@ class Sender:
     async def opened(cls, *, connections: int) -> AsyncIterator["Sender"]:
         """`connections` is how many requests run at once."""
         async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections),
+            connector=aiohttp.TCPConnector(limit=connections, socket_factory=_socket),
             # None in all: the watchdog sees to it that something moves.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -79,6 +81,18 @@ class Sender:
             if body.sent < (body.size or 0):
                 answer.close()  # it was answered early: the rest is of no use to anybody
             return Answer(answer.status, answer.reason or "", answer.headers, content)
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """The kernel takes no more than it can soon send: else megabytes would wait in it, and a slow
+    line could not be told from one that stands still.
+    """
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setblocking(False)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
+    return made
 
 
 async def _read(stream: aiohttp.StreamReader) -> bytes:

@@ -41,7 +41,7 @@ def plan(size: int, *, part_size: int, threshold: int) -> Plan | None:
         raise ValueError("S3 stores objects of up to 48.8 TiB")
     if size <= min(threshold, LARGEST_PUT):
         return None
-    needed = -(-size // MOST_PARTS)
-    in_whole_mib = -(-needed // MIB) * MIB
-    chosen = min(max(part_size, SMALLEST_PART, in_whole_mib), LARGEST_PART)
+    chosen = min(max(part_size, SMALLEST_PART), LARGEST_PART)
+    if size > chosen * MOST_PARTS:
+        chosen = -(-size // (MOST_PARTS * MIB)) * MIB
     return Plan(size, chosen, -(-size // chosen))

@@ -182,8 +182,9 @@ class Sink(Protocol):
 
     async def send(self, target: SignedRequest, *, size: int, chunks: AsyncIterator[bytes]) -> None:
         """One signed PUT of exactly `size` bytes. An error of `chunks` is raised as it is, and
-        nothing is stored then. Raises StoreUnavailableError, StoreRefusedError, and
-        UploadStateError where the store has an object there already.
+        nothing is stored then. Raises InvalidRequestError for chunks of another size in all,
+        StoreUnavailableError, StoreRefusedError, MultipartGoneError, and UploadStateError where
+        the store has an object there already.
         """
         ...
 

@@ -124,7 +124,9 @@ class Transfers:
         size = upload.declared_size
         if not (single and sendable and presigned) or size is None or size > LARGEST_PUT:
             return Offer()
-        return Offer(put=await self.put(upload), post=await self.form(upload))
+        # No form can name a checksum, and the store would then have none to compare.
+        form = None if upload.declared_checksum else await self.form(upload)
+        return Offer(put=await self.put(upload), post=form)
 
     async def put(self, upload: Upload) -> SignedRequest:
         """Raises InvalidPartError for an upload that does not go in one PUT of a known size."""

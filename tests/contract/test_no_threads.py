@@ -9,18 +9,28 @@ from fastapi.routing import APIRoute
 from fastapi.security import OAuth2PasswordRequestForm
 
 import routers.auth
+import routers.companion
 import routers.credentials
 import routers.health
+import routers.s3_multipart
+import routers.s3_wire
+import routers.transfers
 import routers.uploads
+import routers.uppy
 import routers.webhooks
 
 ROUTES = [
     route
     for part in (
         routers.auth,
+        routers.companion,
         routers.credentials,
         routers.health,
+        routers.s3_multipart,
+        routers.s3_wire,
+        routers.transfers,
         routers.uploads,
+        routers.uppy,
         routers.webhooks,
     )
     for route in part.router.routes

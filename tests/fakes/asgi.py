@@ -24,11 +24,12 @@ class Call:
         messages: Iterable[Message] = (),
         headers: dict[str, str] | None = None,
         kind: str = "http",
+        method: str = "POST",
     ) -> None:
         raw = [(name.lower().encode(), text.encode()) for name, text in (headers or {}).items()]
         self.scope: dict[str, Any] = {
             "type": kind,
-            "method": "POST",
+            "method": method,
             "path": path,
             "query_string": b"",
             "headers": raw,

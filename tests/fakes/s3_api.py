@@ -7,6 +7,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
 
 from tests.fakes import cognito_api
 from tests.fakes.http_stub import Reply, Request
@@ -69,7 +70,7 @@ class S3Api:
     def _uploads(self, request: Request, key: str, prefix: str) -> Reply:
         if request.method == "GET":
             listed = [
-                f"<Upload><Key>{made.key}</Key><UploadId>{name}</UploadId></Upload>"
+                f"<Upload><Key>{made.key}</Key><UploadId>{escape(name)}</UploadId></Upload>"
                 for name, made in self.multiparts.items()
                 if made.key.startswith(prefix)
             ]
@@ -77,8 +78,7 @@ class S3Api:
         self.made += 1
         name = f"made~{self.made}&<b>"
         self.multiparts[name] = Multipart(key, request.headers.get(_MARK, ""))
-        shown = name.replace("&", "&amp;").replace("<", "&lt;")
-        return _answer("InitiateMultipartUploadResult", f"<UploadId>{shown}</UploadId>")
+        return _answer("InitiateMultipartUploadResult", f"<UploadId>{escape(name)}</UploadId>")
 
     def _multipart(self, request: Request, key: str, name: str) -> Reply:
         found = self.multiparts.get(name)

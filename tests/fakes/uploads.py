@@ -101,4 +101,4 @@ class UploadWorld(World):
     def send(self, *numbers: int, multipart_id: str = "mp_1") -> None:
         """Parts of the plan of `in_parts` arrive at the store."""
         for number in numbers:
-            self.multiparts.put(multipart_id, number, 5 if number == 3 else PART)  # noqa: PLR2004
+            self.multiparts.put(multipart_id, number, 5 if number == 3 else PART)

@@ -24,7 +24,8 @@ _FLAGS = (
     "--disable-dev-shm-usage",
     "--disable-quic",
     "--no-first-run",
-    # Nothing but the page's own requests leaves it.
+    # Nothing but what the page asks of this machine leaves it.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",

@@ -104,9 +104,7 @@ class Sender:
         return answer.json()
 
     async def switch(self, upload: Any, transport: str) -> httpx.Response:
-        return await self.ask(
-            "POST", f"/{upload['id']}/transport", json={"transport": transport}
-        )
+        return await self.ask("POST", f"/{upload['id']}/transport", json={"transport": transport})
 
     async def relay(
         self, upload: Any, content: bytes | AsyncIterator[bytes], **headers: str

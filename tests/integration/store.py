@@ -55,9 +55,7 @@ def place(upload: Any) -> dict[str, Any]:
 
 async def head(stack: Stack, upload: Any) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = await asyncio.to_thread(
-            service(stack).head_object, **place(upload)
-        )
+        found: dict[str, Any] = await asyncio.to_thread(service(stack).head_object, **place(upload))
     except ClientError as error:
         assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 404
         return None
@@ -95,6 +93,4 @@ async def complete(stack: Stack, upload: Any) -> None:
     named = {**place(upload), "UploadId": upload["multipart"]["upload_id"]}
     listed = await asyncio.to_thread(s3.list_parts, **named)
     parts = [{name: part[name] for name in ("PartNumber", "ETag")} for part in listed["Parts"]]
-    await asyncio.to_thread(
-        s3.complete_multipart_upload, **named, MultipartUpload={"Parts": parts}
-    )
+    await asyncio.to_thread(s3.complete_multipart_upload, **named, MultipartUpload={"Parts": parts})

@@ -90,9 +90,7 @@ async def test_a_form_sent_again_with_the_same_bytes_changes_nothing(
     assert (shown["status"], shown["etag"]) == ("completed", done["etag"])
 
 
-async def test_a_form_sent_again_after_the_end_leaves_nothing(
-    stack: Stack, sender: Sender
-) -> None:
+async def test_a_form_sent_again_after_the_end_leaves_nothing(stack: Stack, sender: Sender) -> None:
     done = await _completed(sender)
     await sender.ask("DELETE", f"/{done['id']}")
     assert (await sender.post(done["post"], OTHER)).status_code == 201

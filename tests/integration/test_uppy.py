@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from tests.fakes.http_stub import HttpStub, Reply, Request
 from tests.integration import store
-from tests.integration.browser import CHROMIUM, Browser, Page
+from tests.integration.browser import CHROMIUM, Browser, Page, PageError
 from tests.integration.stack import Stack, User, eventually
 
 _MIB = 1024 * 1024
@@ -34,17 +34,19 @@ async def _bundle(folder: Path) -> bytes:
     return bundled.read_bytes()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """The application's own site, another origin than the service and the store."""
-    script = await _bundle(tmp_path_factory.mktemp("site"))
-
+def _site(script: bytes) -> Callable[[Request], Reply]:
     def answer(request: Request) -> Reply:
         if request.target == "/page.js":
             return Reply(body=script, headers={"Content-Type": "text/javascript"})
         return Reply(body=_HTML, headers={"Content-Type": "text/html"})
 
-    async with HttpStub.serving(answer) as stub:
+    return answer
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """The application's own site, another origin than the service and the store."""
+    async with HttpStub.serving(_site(await _bundle(tmp_path_factory.mktemp("site")))) as stub:
         yield stub.url
 
 
@@ -195,3 +197,25 @@ async def test_a_file_with_credentials_and_no_record_is_adopted(page: Page, shop
     upload = await _record(shop, user, "completed")
     assert (upload["origin"], upload["size"]) == ("adopted", 12 * _MIB)
     assert told["successful"][0]["key"] == upload["key"]
+
+
+async def test_a_page_of_another_site_can_call_nothing(browser: Browser, shop: Stack) -> None:
+    """What lets the others in is the list of origins."""
+    user = await shop.user()
+    script = await _bundle(shop.directory)
+    async with HttpStub.serving(_site(script)) as stub, browser.page(stub.url) as elsewhere:
+        for mode in MODES:
+            with pytest.raises(PageError, match="Failed to fetch"):
+                await _upload(elsewhere, shop, user, mode)
+
+
+async def test_no_address_that_anybody_could_use_reaches_the_services_log(
+    page: Page, shop: Stack
+) -> None:
+    user = await shop.user()
+    for mode in ("signed", "companion"):
+        await _upload(page, shop, user, mode)
+    log = shop.service.log.read_text()
+    assert "/v1/s3/multipart/{ticket}" in log
+    assert "/v1/uppy/{ticket}/s3/multipart/{multipart_id}/complete" in log
+    assert [secret for secret in ("upt_", "X-Amz-Signature", user.token) if secret in log] == []

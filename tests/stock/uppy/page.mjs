@@ -70,7 +70,6 @@ const announcing = (uppy, call, transport) => async (ids) => {
 const interruptions = {
   async pause(uppy, id) {
     uppy.pauseResume(id);
-    await new Promise((resolve) => setTimeout(resolve, 200));
     uppy.pauseResume(id);
   },
   async cancel(uppy) {

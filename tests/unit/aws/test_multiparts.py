@@ -245,7 +245,7 @@ async def test_completion_tells_the_checksums_that_are_known(
 
 
 REFUSALS = {
-    Completed.EXISTS: [("PreconditionFailed", 412), ("", 412)],
+    Completed.EXISTS: [("PreconditionFailed", 412), ("Unheard", 412), ("", 412)],
     Completed.GONE: [("NoSuchUpload", 404)],
     Completed.CHECKSUM_DIFFERS: [
         ("BadDigest", 400),
@@ -258,7 +258,7 @@ REFUSALS = {
         ("EntityTooSmall", 400),
         ("InvalidRequest", 400),
     ],
-    Completed.CONFLICT: [("ConditionalRequestConflict", 409), ("OperationAborted", 409), ("", 409)],
+    Completed.CONFLICT: [("ConditionalRequestConflict", 409), ("Unheard", 409), ("", 409)],
 }
 
 

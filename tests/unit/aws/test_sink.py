@@ -259,8 +259,7 @@ async def test_an_answer_before_the_end_ends_the_sending(
     source = Stalling(b"some")
     async with odd_store(hasty) as url:
         with pytest.raises(kind):
-            await sink.send(target(url), size=100, chunks=source)
-    assert source.stopped
+            await sent_and_left(sink, url, source)
 
 
 async def test_a_request_is_never_repeated(sink: StoreSink) -> None:
@@ -295,6 +294,14 @@ class Stalling(AsyncIterator[bytes]):
             self.stopped = True
             raise
         raise StopAsyncIteration
+
+
+async def sent_and_left(sink: StoreSink, url: str, source: Stalling) -> None:
+    """At the moment it is over nobody reads the source any more: the caller may."""
+    try:
+        await sink.send(target(url), size=100, chunks=source)
+    finally:
+        assert source.stopped
 
 
 # --- time ----------------------------------------------------------------------------------------
@@ -338,13 +345,12 @@ async def test_an_error_that_never_ends_is_not_waited_for() -> None:
     source = Stalling(b"some")
     async with sink_with(idle_seconds=0.1) as sink, odd_store(trickling) as url:
         with pytest.raises(StoreUnavailableError):
-            await sink.send(target(url), size=100, chunks=source)
-    assert source.stopped
+            await sent_and_left(sink, url, source)
 
 
 async def test_a_source_may_take_its_time(stub: HttpStub) -> None:
     """How long is for whoever reads the client's body to say."""
-    source = Stalling(b"bytes")
+    source = Stalling(b"by", b"tes")
     async with sink_with(idle_seconds=0.1) as sink:
         sending = asyncio.create_task(sink.send(target(stub.url), size=5, chunks=source))
         await source.stalled.wait()
@@ -367,12 +373,11 @@ async def test_more_requests_than_connections_wait_only_so_long(stub: HttpStub) 
 
 async def test_a_caller_who_leaves_ends_the_request(sink: StoreSink, stub: HttpStub) -> None:
     source = Stalling(b"some")
-    sending = asyncio.create_task(sink.send(target(stub.url), size=100, chunks=source))
+    sending = asyncio.create_task(sent_and_left(sink, stub.url, source))
     await source.stalled.wait()
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending
-    assert source.stopped
     assert not stub.requests
 
 
@@ -383,8 +388,7 @@ async def test_a_store_that_goes_away_ends_the_reading_too(sink: StoreSink) -> N
     source = Stalling(b"some")
     async with odd_store(leaving) as url:
         with pytest.raises(StoreUnavailableError):
-            await sink.send(target(url), size=100, chunks=source)
-    assert source.stopped
+            await sent_and_left(sink, url, source)
 
 
 # --- secrets -------------------------------------------------------------------------------------

@@ -1,10 +1,12 @@
 import asyncio
+import functools
+import itertools
 
 import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from routers.middleware.admission import Admission
+from routers.middleware.admission import Admission, is_relay
 from tests.fakes.asgi import LEAVE, Call, body, ok
 from tests.fakes.eventually import eventually
 
@@ -31,6 +33,7 @@ def gate(app: object, *, concurrent: int = 1, waiting: int = 10, seconds: float 
         app,  # type: ignore[arg-type]
         max_concurrent=concurrent,
         max_concurrent_webhooks=1,
+        max_concurrent_relays=1,
         max_waiting=waiting,
         wait_seconds=seconds,
     )
@@ -124,15 +127,51 @@ async def test_who_is_cut_off_while_handled_or_waiting_gives_both_places_back() 
     assert [call.status for call in both] == [200, 200]
 
 
-@pytest.mark.parametrize(
-    ("busy", "free"), [("/v1/webhooks/sns", "/v1/uploads"), ("/v1/uploads", "/v1/webhooks/sns")]
-)
-async def test_webhooks_and_the_rest_do_not_wait_for_one_another(busy: str, free: str) -> None:
+RELAY = "/v1/uploads/upl_1/content"
+
+
+@pytest.mark.parametrize("paths", list(itertools.permutations([RELAY, "/v1/x", "/v1/webhooks/y"])))
+async def test_webhooks_relays_and_the_rest_do_not_wait_for_one_another(
+    paths: tuple[str, ...],
+) -> None:
     slow = Slow()
     gated = gate(slow)
-    first = asyncio.create_task(Call(busy).to(gated))
-    await eventually(lambda: slow.inside == 1)
-    second = asyncio.create_task(Call(free).to(gated))
-    await eventually(lambda: slow.inside == 2)
+    calls = []
+    for number, path in enumerate(paths, 1):
+        calls.append(asyncio.create_task(Call(path, method="PUT").to(gated)))
+        await eventually(functools.partial(lambda many: slow.inside == many, number))
     slow.go.set()
-    assert [(await call).status for call in (first, second)] == [200, 200]
+    assert [(await call).status for call in calls] == [200] * 3
+
+
+async def test_a_relay_too_many_is_told_at_once_to_come_again() -> None:
+    slow = Slow()
+    gated = gate(slow, waiting=100, seconds=60)
+    first = asyncio.create_task(Call(RELAY, method="PUT").to(gated))
+    await eventually(lambda: slow.inside == 1)
+    async with asyncio.timeout(1):
+        refused = await Call(RELAY, method="PUT").to(gated)
+    assert (refused.status, refused.headers["retry-after"]) == (503, "2")
+    slow.go.set()
+    assert (await first).status == 200
+    assert (await Call(RELAY, method="PUT").to(gated)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "relayed"),
+    [
+        ("PUT", "/v1/uploads/upl_1/content", True),
+        ("PUT", "/v1/uploads/%2F/content", True),
+        ("GET", "/v1/uploads/upl_1/content", False),
+        ("POST", "/v1/uploads/upl_1/content", False),
+        ("PUT", "/v1/uploads//content", False),
+        ("PUT", "/v1/uploads/a/b/content", False),
+        ("PUT", "/v1/uploads/upl_1/content/", False),
+        ("PUT", "/x/v1/uploads/upl_1/content", False),
+        ("PUT", "/v1/uploads/upl_1/contents", False),
+    ],
+)
+def test_a_relay_is_known_by_its_method_and_its_whole_path(
+    method: str, path: str, relayed: bool
+) -> None:
+    assert is_relay(Call(path, method=method).scope) is relayed

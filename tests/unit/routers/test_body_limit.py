@@ -15,7 +15,8 @@ from tests.fakes.asgi import HANG, Call, body, ok
 from tests.fakes.house import WEBHOOK_TOKEN, opened_house
 from tests.fakes.problems import assert_problem
 
-limited = BodyLimit(ok, largest=10, larger={"/larger": 20}, seconds=0.05)
+limited = BodyLimit(ok, largest=10, larger={"/larger": 20}, seconds=0.05, idle_seconds=0.05)
+RELAY = "/v1/uploads/upl_1/content"
 
 
 async def refused(call: Call, kind: type[UploadgateError], path: str) -> None:
@@ -84,8 +85,61 @@ async def test_the_route_sees_the_body_whole_and_then_the_client() -> None:
 
     gone: Message = {"type": "http.disconnect"}
     call = Call("/", [body(b"a", more=True), body(b"b"), gone])
-    await call.to(BodyLimit(route, largest=10, larger={}, seconds=1))
+    await call.to(BodyLimit(route, largest=10, larger={}, seconds=1, idle_seconds=1))
     assert seen == [{"type": "http.request", "body": b"ab", "more_body": False}, gone]
+
+
+@pytest.mark.parametrize("path", ["/a/b/larger", "/a/larger/", "/other"])
+async def test_a_larger_limit_is_for_paths_of_its_pattern_alone(path: str) -> None:
+    some = BodyLimit(ok, largest=10, larger={"/[a-z]/larger": 20}, seconds=1, idle_seconds=1)
+    assert (await Call("/a/larger", [body(b"x" * 20)]).to(some)).status == 200
+    assert (await Call(path, [body(b"x" * 11)]).to(some)).status == 413
+
+
+async def test_a_relays_body_has_no_limit_and_reaches_the_route_as_it_comes() -> None:
+    pieces = [body(b"x" * 1000, more=True)] * 9 + [body(b"x")]
+    seen: list[Message] = []
+
+    async def route(_scope: Scope, receive: Receive, _send: Send) -> None:
+        seen.extend([await receive() for _ in pieces])
+
+    flowing = BodyLimit(route, largest=10, larger={}, seconds=0.05, idle_seconds=5)
+    headers = {"Content-Length": "999999999"}
+    await Call(RELAY, pieces, headers, method="PUT").to(flowing)
+    assert seen == pieces
+
+
+async def test_a_relay_may_take_its_time_but_not_stand_still() -> None:
+    call = Call(RELAY, [body(b"x", more=True)] * 20 + [HANG], method="PUT")
+    receive, seen = call.receive, 0
+
+    async def slowly() -> Message:
+        nonlocal seen
+        message = await receive()
+        await asyncio.sleep(0.01)
+        seen += 1
+        return message
+
+    call.receive = slowly  # type: ignore[method-assign]
+    with pytest.raises(RequestTimeoutError):
+        # In all longer than `seconds` and `idle_seconds`.
+        await call.to(BodyLimit(ok, largest=10, larger={}, seconds=0.05, idle_seconds=0.1))
+    assert seen == 20
+
+
+async def test_after_its_end_a_relay_may_take_as_long_as_the_store_does() -> None:
+    answered = asyncio.Event()
+
+    async def route(_scope: Scope, receive: Receive, _send: Send) -> None:
+        await receive()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await receive()  # for the client to leave
+        answered.set()
+
+    flowing = BodyLimit(route, largest=10, larger={}, seconds=0.01, idle_seconds=0.01)
+    await Call(RELAY, [body(b"x"), HANG], method="PUT").to(flowing)
+    assert answered.is_set()
 
 
 async def test_a_client_that_leaves_while_it_sends_reaches_no_route() -> None:

@@ -2,11 +2,12 @@
 
 import pytest
 
-from errors import StoreUnavailableError
+from errors import StoreRefusedError, StoreUnavailableError
 from service.completion.adoption import AdoptionRules
 from service.completion.settlement import Outcome
 from service.uploads.model import Origin, Upload
 from service.uploads.model import UploadStatus as S
+from service.uploads.policy import Profile
 from tests.fakes.clock import START
 from tests.fakes.completion import World
 from tests.fakes.records import BUCKET, IDENTITY, upload
@@ -126,3 +127,45 @@ async def test_an_adoption_that_was_cut_off_is_overdue_at_once() -> None:
     world.records.lost_races = 0
     assert await world.sweep().step() == 1
     assert only(world).status is S.COMPLETED
+
+
+@pytest.mark.parametrize(("others", "fits"), [(0, True), (4, True), (5, False)])
+async def test_what_does_not_fit_into_the_quota_is_rejected_and_deleted(
+    others: int, fits: bool
+) -> None:
+    world = World(profiles=[Profile(quota=9)], issue="checked_after_arrival")
+    other = upload(status=S.COMPLETED, etag="x", charged=others, next_look_at=None)
+    world.records.rows[other.id] = other
+    world.store.put(KEY, stored())
+    outcome = await world.settlement.settle(BUCKET, KEY)
+    (row,) = [row for row in world.records.rows.values() if row is not other]
+    assert world.store.holds(KEY) is fits
+    if fits:
+        assert (outcome, row.status, row.charged) == (Outcome.COMPLETED, S.COMPLETED, 5)
+    else:
+        assert (outcome, row.status, row.charged) == (Outcome.REJECTED, S.REJECTED, 0)
+        assert row.status_reason == "it does not fit into what is left of the quota"
+
+
+async def test_what_does_not_fit_and_cannot_be_deleted_is_recorded_once() -> None:
+    world = World(profiles=[Profile(quota=4)])
+    world.store.put(KEY, stored())
+    world.store.delete_failures += [StoreRefusedError()] * 5
+    for _ in range(5):
+        with pytest.raises(StoreRefusedError):
+            await world.settlement.settle(BUCKET, KEY)
+    assert only(world).status is S.REJECTED
+    assert await world.settlement.settle(BUCKET, KEY) is Outcome.STRAY_DELETED
+    assert only(world).charged == 0
+
+
+async def test_what_fits_again_by_then_is_taken() -> None:
+    world = World(profiles=[Profile(quota=9)])
+    other = upload(status=S.COMPLETED, etag="x", charged=9, next_look_at=None)
+    world.records.rows[other.id] = other
+    world.store.put(KEY, stored())
+    world.store.delete_failures += [StoreUnavailableError()]
+    with pytest.raises(StoreUnavailableError):
+        await world.settlement.settle(BUCKET, KEY)
+    del world.records.rows[other.id]
+    assert await world.settlement.settle(BUCKET, KEY) is Outcome.COMPLETED

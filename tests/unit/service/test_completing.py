@@ -243,9 +243,7 @@ class TestTheStoresAnswers:
         assert (completed.checksum, completed.status_reason) == (CRC, None)
 
     async def test_parts_that_the_store_refuses_are_to_be_sent_again(self) -> None:
-        world = UploadWorld(
-            in_parts(part_size=None, part_count=None, declared_size=SMALLEST_PART)
-        )
+        world = UploadWorld(in_parts(part_size=None, part_count=None, declared_size=SMALLEST_PART))
         world.multiparts.put("mp_1", 1, 5)
         world.multiparts.put("mp_1", 2, SMALLEST_PART - 5)
         before = world.row()

@@ -24,6 +24,7 @@ from service.uploads.model import UploadStatus as S
 from service.uploads.plan import MIB
 from service.uploads.policy import Profile
 from tests.fakes.clock import START
+from tests.fakes.eventually import eventually
 from tests.fakes.records import BUCKET, IDENTITY, upload
 from tests.fakes.uploads import ADA, EVE, LIFE, PART, THREE_PARTS, UploadWorld
 
@@ -69,9 +70,7 @@ async def test_a_key_is_made_by_its_profiles_template() -> None:
 
 async def test_what_goes_in_one_put_has_no_multipart() -> None:
     world = UploadWorld()
-    made = await world.creation.create(
-        ADA, new(size=PART, checksum=Checksum("CRC32", "AAAAAA=="))
-    )
+    made = await world.creation.create(ADA, new(size=PART, checksum=Checksum("CRC32", "AAAAAA==")))
     assert (made.part_size, made.part_count, made.multipart_id) == (None, None, None)
     # Of the object, not of parts that there are not.
     assert made.part_checksum is None
@@ -82,8 +81,7 @@ async def test_the_record_comes_first_and_then_the_multipart() -> None:
     world = UploadWorld()
     world.multiparts.hold = asyncio.Event()
     asked = asyncio.create_task(world.creation.create(ADA, LARGE))
-    while not world.multiparts.calls["create"]:
-        await asyncio.sleep(0)
+    await eventually(lambda: world.multiparts.calls["create"] == 1)
     (before,) = world.records.rows.values()
     assert (before.status, before.multipart_id) == (S.PENDING, None)
     world.multiparts.hold.set()
@@ -226,12 +224,10 @@ class TestUnderAnIdempotencyKey:
         world = UploadWorld()
         world.multiparts.hold = asyncio.Event()
         first = asyncio.create_task(world.creation.create(ADA, LARGE, idempotency_key="k"))
-        while not world.multiparts.calls["create"]:
-            await asyncio.sleep(0)
+        await eventually(lambda: world.multiparts.calls["create"] == 1)
         # Both make a multipart then; one of them stays.
         second = asyncio.create_task(world.creation.create(ADA, LARGE, idempotency_key="k"))
-        while world.multiparts.calls["create"] < 2:
-            await asyncio.sleep(0)
+        await eventually(lambda: world.multiparts.calls["create"] == 2)
         world.multiparts.hold.set()
         assert (await first).id == (await second).id
         assert len(world.records.rows) == len(world.multiparts.under_way) == 1
@@ -246,7 +242,7 @@ class TestUnderAnIdempotencyKey:
             raise AssertionError
 
         known, world.folders.folder_of = world.folders.folder_of, hangs  # type: ignore[method-assign]
-        world.folders.known_folder_of = hangs  # type: ignore[method-assign]
+        world.folders.known_folder_of = hangs  # type: ignore[method-assign, assignment]
         first = asyncio.create_task(world.creation.create(ADA, new(), idempotency_key="k"))
         await asking.wait()
         with pytest.raises(IdempotencyInFlightError):
@@ -264,7 +260,7 @@ class TestUnderAnIdempotencyKey:
         async def dies(_: Any) -> None:
             raise SystemError
 
-        world.keys.release = dies  # type: ignore[method-assign]
+        world.keys.release = dies  # type: ignore[method-assign, assignment]
         with pytest.raises(SystemError):
             await world.creation.create(ADA, new(profile="nothing"), idempotency_key="k")
         world.keys.release = kept  # type: ignore[method-assign]

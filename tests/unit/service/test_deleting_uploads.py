@@ -4,37 +4,25 @@ import pytest
 
 from errors import StoreUnavailableError, UploadNotFoundError, UploadStateError
 from service.uploads.model import UploadStatus as S
-from service.uploads.policy import Policy, Profile
-from service.uploads.uploads import Timing, Uploads
-from tests.fakes.clock import START, Clock
-from tests.fakes.owners import OneOwner
-from tests.fakes.records import BUCKET, MemoryRecords, upload
-from tests.fakes.store import MemoryStore, stored
+from tests.fakes.clock import START
+from tests.fakes.records import upload
+from tests.fakes.store import stored
+from tests.fakes.uploads import UploadWorld, in_parts
 
 KEY = upload().key
 
 
-class House:
+class House(UploadWorld):
     def __init__(self, status: S) -> None:
         etag = None if status in (S.PENDING, S.UPLOADING) else "one"
-        self.records = MemoryRecords(upload(status=status, etag=etag, next_look_at=None))
-        self.store = MemoryStore()
-        self.uploads = Uploads(
-            records=self.records,
-            store=self.store,
-            folders=OneOwner(),
-            policy=Policy([Profile()]),
-            bucket=BUCKET,
-            timing=Timing(timedelta(days=7), timedelta(seconds=30)),
-            clock=Clock(),
-        )
+        super().__init__(upload(status=status, etag=etag, next_look_at=None))
 
     async def delete(self, user_id: str = "usr_ada") -> S:
         return (await self.uploads.delete(user_id, "upl_1")).status
 
     @property
     def status(self) -> S:
-        return self.records.rows["upl_1"].status
+        return self.row().status
 
 
 @pytest.mark.parametrize("status", [S.PENDING, S.UPLOADING])
@@ -106,3 +94,37 @@ async def test_a_record_that_moved_on_meanwhile_is_said(status: S) -> None:
     with pytest.raises(UploadStateError):
         await house.delete()
     assert house.status is status
+
+
+@pytest.mark.parametrize("status", [S.PENDING, S.UPLOADING])
+async def test_what_was_sent_of_an_aborted_upload_is_cleared_away(status: S) -> None:
+    world = UploadWorld(in_parts(status=status))
+    world.send(1, 2)
+    aborted = await world.uploads.delete("usr_ada", "upl_1")
+    assert (aborted.status, aborted.charged) == (S.ABORTED, 0)
+    assert (world.multiparts.under_way, world.row().multipart_id) == ({}, None)
+
+
+async def test_an_abort_counts_though_the_store_is_away_and_the_sweep_clears_up() -> None:
+    world = UploadWorld(in_parts())
+    world.multiparts.failures["of_key"] = [StoreUnavailableError()]
+    assert (await world.uploads.delete("usr_ada", "upl_1")).status is S.ABORTED
+    assert list(world.multiparts.under_way) == ["mp_1"]
+    world.clock.advance(30)
+    await world.sweep().step()
+    assert world.multiparts.under_way == {}
+
+
+async def test_an_abort_that_lost_its_race_clears_nothing() -> None:
+    world = UploadWorld(in_parts())
+    world.records.lost_races = 1
+    with pytest.raises(UploadStateError):
+        await world.uploads.delete("usr_ada", "upl_1")
+    assert list(world.multiparts.under_way) == ["mp_1"]
+
+
+async def test_what_is_deleted_gives_its_quota_back() -> None:
+    house = House(S.COMPLETED)
+    house.records.rows["upl_1"] = upload(status=S.COMPLETED, etag="one", charged=5)
+    await house.delete()
+    assert house.row().charged == 0

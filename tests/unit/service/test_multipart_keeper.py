@@ -11,6 +11,7 @@ from errors import (
     UploadStateError,
 )
 from service.uploads.model import UploadStatus as S
+from tests.fakes.eventually import eventually
 from tests.fakes.records import BUCKET
 from tests.fakes.uploads import UploadWorld, in_parts
 
@@ -43,8 +44,7 @@ async def test_of_many_who_come_at_once_all_get_the_same_and_the_others_are_abor
     world = UploadWorld(BARE)
     world.multiparts.hold = asyncio.Event()
     asked = [asyncio.create_task(world.keeper.ensured(BARE)) for _ in range(8)]
-    while world.multiparts.calls["create"] < 8:
-        await asyncio.sleep(0)
+    await eventually(lambda: world.multiparts.calls["create"] == 8)
     world.multiparts.hold.set()
     found = {made.multipart_id for made in await asyncio.gather(*asked)}
     assert found == {world.row().multipart_id} == set(world.multiparts.under_way)
@@ -122,7 +122,7 @@ async def test_one_that_the_store_does_not_list_yet_is_cleared_all_the_same() ->
     async def none(_bucket: str, _key: str) -> list[str]:
         return []
 
-    world.multiparts.of_key = none  # type: ignore[method-assign]
+    world.multiparts.of_key = none  # type: ignore[method-assign, assignment]
     await world.keeper.clear(world.row())
     assert world.multiparts.under_way == {}
 

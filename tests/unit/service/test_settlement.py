@@ -8,6 +8,7 @@ from errors import StoreUnavailableError, UnavailableError
 from service.completion.settlement import Outcome
 from service.uploads.model import Checksum, Upload
 from service.uploads.model import UploadStatus as S
+from service.uploads.policy import Profile
 from service.uploads.ports import StoredObject
 from service.uploads.transitions import ENDED, IN_FLIGHT
 from tests.fakes.clock import START
@@ -138,3 +139,120 @@ async def test_a_store_that_is_away_changes_nothing() -> None:
     with pytest.raises(StoreUnavailableError):
         await settled(made)
     assert made.records.moves == []
+
+
+def profiled(profile: Profile, status: S, found: StoredObject, **more: Any) -> World:
+    made = World(profiles=[profile])
+    etag = None if status in IN_FLIGHT else "one"
+    made.records.rows["upl_1"] = upload(status=status, etag=etag, **more)
+    made.store.put(KEY, found)
+    return made
+
+
+class TestQuota:
+    async def test_it_is_settled_to_the_true_size(self) -> None:
+        made = profiled(Profile(quota=9), S.UPLOADING, stored(), declared_size=None, charged=9)
+        _, record = await settled(made)
+        assert (record.status, record.charged) == (S.COMPLETED, 5)
+
+    async def test_it_is_given_back_for_what_is_rejected(self) -> None:
+        made = profiled(Profile(quota=9), S.UPLOADING, stored(size=6), charged=5)
+        _, record = await settled(made)
+        assert (record.status, record.charged) == (S.REJECTED, 0)
+
+    async def test_more_than_it_of_unknown_size_is_rejected(self) -> None:
+        made = profiled(
+            Profile(quota=9), S.UPLOADING, stored(size=10), declared_size=None, charged=9
+        )
+        _, record = await settled(made)
+        assert (record.status, record.status_reason) == (
+            S.REJECTED,
+            "more than the 9 bytes allowed",
+        )
+        assert not made.store.holds(KEY)
+
+    @pytest.mark.parametrize(("others", "fits"), [(0, True), (4, True), (5, False)])
+    async def test_a_replacement_must_fit_into_what_is_left_of_it(
+        self, others: int, fits: bool
+    ) -> None:
+        made = profiled(
+            Profile(quota=9), S.COMPLETED, stored(etag="two"), declared_size=None, charged=2
+        )
+        made.records.rows["upl_2"] = upload(
+            id="upl_2", status=S.COMPLETED, etag="x", charged=others, next_look_at=None
+        )
+        outcome, record = await settled(made)
+        if fits:
+            assert (outcome, record.status, record.charged) == (Outcome.REPLACED, S.REPLACED, 5)
+        else:
+            assert (outcome, record.status, record.charged) == (Outcome.REJECTED, S.REJECTED, 0)
+            assert "quota" in (record.status_reason or "")
+            assert not made.store.holds(KEY)
+
+
+class TestQuarantine:
+    @pytest.mark.parametrize("status", [*IN_FLIGHT, S.RECEIVED])
+    async def test_what_arrives_waits_for_a_verdict(self, status: S) -> None:
+        made = profiled(Profile(quarantine=True), status, stored())
+        outcome, record = await settled(made)
+        assert (outcome, record.status) == (Outcome.QUARANTINED, S.QUARANTINED)
+        assert (record.etag, record.size, record.completed_at) == ("one", 5, None)
+        assert await settled(made) == (Outcome.UNCHANGED, record)
+        assert made.store.holds(KEY)
+
+    async def test_it_does_not_keep_what_is_not_as_announced(self) -> None:
+        made = profiled(Profile(quarantine=True), S.PENDING, stored(size=6))
+        assert (await settled(made))[0] is Outcome.REJECTED
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("profile", "reason"),
+        [
+            (Profile(content_types=("image/*",)), "its content type is not allowed"),
+            (Profile(extensions=("png",)), "its name's extension is not allowed"),
+        ],
+    )
+    async def test_what_credentials_sent_under_another_one_is_rejected(
+        self, profile: Profile, reason: str
+    ) -> None:
+        made = profiled(profile, S.PENDING, stored())
+        outcome, record = await settled(made)
+        assert (outcome, record.status_reason) == (Outcome.REJECTED, reason)
+        assert not made.store.holds(KEY)
+
+    async def test_the_type_that_counts_is_the_objects(self) -> None:
+        profile = Profile(content_types=("image/*",))
+        announced = {"content_type": "image/png", "filename": "a.png"}
+        made = profiled(profile, S.PENDING, stored(content_type="text/html"), **announced)
+        assert (await settled(made))[0] is Outcome.REJECTED
+        made = profiled(profile, S.PENDING, stored(content_type="image/webp"), **announced)
+        assert (await settled(made))[0] is Outcome.COMPLETED
+
+
+@pytest.mark.parametrize("status", [S.UPLOADING, S.RECEIVED])
+@pytest.mark.parametrize("quarantine", [False, True])
+async def test_a_multipart_of_ours_that_was_not_needed_is_left_to_the_sweep(
+    status: S, quarantine: bool
+) -> None:
+    profile = Profile(quarantine=quarantine)
+    made = profiled(profile, status, stored(), multipart_id="mp_1")
+    made.multiparts.begin(KEY)
+    _, record = await settled(made)
+    assert (record.multipart_id, record.next_look_at) == ("mp_1", START)
+    await made.sweep().step()
+    record = made.records.rows["upl_1"]
+    assert (record.multipart_id, record.next_look_at) == (None, None)
+    assert record.status is (S.QUARANTINED if quarantine else S.COMPLETED)
+    assert (made.multiparts.under_way, made.store.holds(KEY)) == ({}, True)
+
+
+async def test_one_that_is_replaced_before_the_sweep_came_is_cleared_all_the_same() -> None:
+    made = world(S.COMPLETED, stored(etag="two"), multipart_id="mp_1")
+    made.multiparts.begin(KEY)
+    await settled(made)
+    for _ in range(3):
+        await made.sweep().step()
+    record = made.records.rows["upl_1"]
+    assert (record.status, record.etag) == (S.REPLACED, "two")
+    assert (record.multipart_id, record.next_look_at, made.multiparts.under_way) == (None, None, {})

@@ -76,7 +76,7 @@ async def test_an_adoption_that_another_worker_won_is_judged_by_its_record() -> 
     add = made.records.add
     theirs = upload(key=key, status=S.RECEIVED, etag="one", declared_size=None)
 
-    async def beaten(record: object) -> bool:
+    async def beaten(record: object, **_: object) -> bool:
         made.records.add = add  # type: ignore[method-assign]
         assert await add(theirs)
         return False

@@ -200,3 +200,72 @@ def test_the_next_look_is_ahead_and_within_the_hour(looks: int, overdue: float) 
     wait = next_look(START, timedelta(seconds=overdue), looks) - START
     assert timedelta(0) < wait <= timedelta(hours=1)
     assert wait <= next_look(START, timedelta(seconds=overdue), looks + 1) - START
+
+
+ENDED = pytest.mark.parametrize("status", [S.ABORTED, S.EXPIRED, S.REJECTED, S.DELETED])
+
+
+@ENDED
+async def test_what_was_half_sent_of_an_ended_upload_is_cleared_away(status: S) -> None:
+    made = world(upload(status=status, multipart_id="mp_1"))
+    for key in (KEY, KEY, "other"):
+        made.multiparts.begin(key)
+    await made.sweep().step()
+    assert [found.key for found in made.multiparts.under_way.values()] == ["other"]
+    assert row(made).multipart_id is None
+
+
+@ENDED
+async def test_one_that_begins_after_the_end_is_cleared_as_well(status: S) -> None:
+    made = world(upload(status=status))
+    await made.sweep().step()
+    made.multiparts.begin(KEY)
+    await looks_until_the_end(made)
+    assert made.multiparts.under_way == {}
+
+
+@ENDED
+async def test_the_user_may_send_to_a_name_of_their_own_again(status: S) -> None:
+    made = world(upload(status=status, origin=Origin.ADOPTED))
+    made.multiparts.begin(KEY)
+    await looks_until_the_end(made)
+    assert len(made.multiparts.under_way) == 1
+
+
+@pytest.mark.parametrize("status", [S.PENDING, S.UPLOADING])
+async def test_what_is_in_flight_keeps_its_parts(status: S) -> None:
+    made = world(upload(status=status, multipart_id="mp_1"))
+    made.multiparts.begin(KEY)
+    await made.sweep().step()
+    assert (row(made).multipart_id, len(made.multiparts.under_way)) == ("mp_1", 1)
+
+
+@pytest.mark.parametrize("status", [S.PENDING, S.UPLOADING])
+async def test_what_expires_loses_its_parts_and_its_quota(status: S) -> None:
+    made = world(upload(status=status, expires_at=START, multipart_id="mp_1", charged=5))
+    made.multiparts.begin(KEY)
+    await made.sweep().step()
+    assert (row(made).status, row(made).charged) == (S.EXPIRED, 0)
+    made.clock.advance(30)
+    await made.sweep().step()
+    assert (row(made).multipart_id, made.multiparts.under_way) == (None, {})
+
+
+@pytest.mark.parametrize("call", ["of_key", "abort"])
+async def test_an_abort_that_fails_is_tried_again(call: str) -> None:
+    made = world(upload(status=S.ABORTED, multipart_id="mp_1"))
+    made.multiparts.begin(KEY)
+    made.multiparts.failures[call] = [StoreUnavailableError()] * 20
+    await looks_until_the_end(made)
+    assert (row(made).multipart_id, made.multiparts.under_way) == (None, {})
+
+
+async def test_what_completed_without_our_multipart_is_looked_at_until_it_is_cleared() -> None:
+    made = world(upload(status=S.COMPLETED, etag="one", multipart_id="mp_1"))
+    made.store.put(KEY, stored())
+    made.multiparts.begin(KEY)
+    made.multiparts.failures["abort"] = [StoreUnavailableError()] * 9
+    await looks_until_the_end(made)
+    assert (row(made).status, row(made).multipart_id) == (S.COMPLETED, None)
+    assert made.multiparts.under_way == {}
+    assert made.store.holds(KEY)

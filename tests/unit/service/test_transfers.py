@@ -16,8 +16,7 @@ from errors import (
     UploadRejectedError,
     UploadStateError,
 )
-from service.uploads.model import Checksum, Upload
-from service.uploads.model import Transport as T
+from service.uploads.model import Checksum, Transport, Upload
 from service.uploads.model import UploadStatus as S
 from service.uploads.plan import LARGEST_PUT, MIB, MOST_PARTS, plan
 from service.uploads.policy import Profile
@@ -47,7 +46,7 @@ def terms(*numbers: int) -> list[PartTerms]:
 
 
 def single(**changes: Any) -> Upload:
-    return upload(**{"transport": T.PRESIGNED, **changes})
+    return upload(**{"transport": Transport.PRESIGNED, **changes})
 
 
 class TestParts:
@@ -65,7 +64,7 @@ class TestParts:
         "numbers", [(0,), (-1,), (4,), (1, 4), (10_001,), (1, 1), (2, 3, 2), (2**70,)]
     )
     async def test_a_part_that_the_plan_does_not_have(self, numbers: tuple[int, ...]) -> None:
-        world = UploadWorld(in_parts(status=S.PENDING, transport=T.CREDENTIALS))
+        world = UploadWorld(in_parts(status=S.PENDING, transport=Transport.CREDENTIALS))
         before = world.row()
         with pytest.raises(InvalidPartError):
             await world.transfers.sign_parts(before, terms(*numbers))
@@ -135,9 +134,9 @@ class TestParts:
 
 class TestSwitching:
     @pytest.mark.parametrize("status", [S.PENDING, S.UPLOADING])
-    @pytest.mark.parametrize("before", [T.CREDENTIALS, T.RELAY])
+    @pytest.mark.parametrize("before", [Transport.CREDENTIALS, Transport.RELAY])
     async def test_asking_for_parts_is_the_switch_and_keeps_the_multipart(
-        self, status: S, before: T
+        self, status: S, before: Transport
     ) -> None:
         world = UploadWorld(in_parts(status=status, transport=before))
         world.send(1, 2)
@@ -145,7 +144,7 @@ class TestSwitching:
         row = world.row()
         assert (row.status, row.transport, row.transport_reason) == (
             S.UPLOADING,
-            T.PRESIGNED,
+            Transport.PRESIGNED,
             "switched",
         )
         assert row.multipart_id == "mp_1"
@@ -153,9 +152,11 @@ class TestSwitching:
         assert world.multiparts.calls["create"] == world.multiparts.calls["abort"] == 0
 
     @pytest.mark.parametrize("status", [S.PENDING, S.UPLOADING])
-    @pytest.mark.parametrize("before", T)
-    @pytest.mark.parametrize("to", T)
-    async def test_every_transport_follows_every_other(self, status: S, before: T, to: T) -> None:
+    @pytest.mark.parametrize("before", Transport)
+    @pytest.mark.parametrize("to", Transport)
+    async def test_every_transport_follows_every_other(
+        self, status: S, before: Transport, to: Transport
+    ) -> None:
         world = UploadWorld(in_parts(status=status, transport=before))
         switched = await world.transfers.switched(world.row(), to)
         assert world.row() == switched
@@ -164,9 +165,9 @@ class TestSwitching:
         assert switched.multipart_id == "mp_1"
 
     @NOT_IN_FLIGHT
-    @pytest.mark.parametrize("to", T)
+    @pytest.mark.parametrize("to", Transport)
     async def test_what_takes_no_more_is_not_switched(
-        self, status: S, refused: type[Exception], to: T
+        self, status: S, refused: type[Exception], to: Transport
     ) -> None:
         world = UploadWorld(in_parts(status=status, etag="one", status_reason="too large"))
         before = world.row()
@@ -176,34 +177,36 @@ class TestSwitching:
         assert refused is not UploadRejectedError or "too large" in str(caught.value)
 
     async def test_a_transport_that_the_profile_forbids(self) -> None:
-        profile = Profile(transports=frozenset({T.PRESIGNED}))
+        profile = Profile(transports=frozenset({Transport.PRESIGNED}))
         world = UploadWorld(in_parts(), profiles=[profile])
-        for to in (T.RELAY, T.CREDENTIALS):
+        for to in (Transport.RELAY, Transport.CREDENTIALS):
             with pytest.raises(PolicyError):
                 await world.transfers.switched(world.row(), to)
-        assert world.row().transport is T.PRESIGNED
+        assert world.row().transport is Transport.PRESIGNED
 
     async def test_to_credentials_only_where_they_can_write(self) -> None:
         row = in_parts(key=f"users/{ADA}/upl_1/a.txt")
         world = UploadWorld(row, folders=OneOwner())
         with pytest.raises(TransportUnavailableError):
-            await world.transfers.switched(row, T.CREDENTIALS)
+            await world.transfers.switched(row, Transport.CREDENTIALS)
         assert world.row() == row
 
     async def test_a_lost_race_is_run_again_on_what_is_there_now(self) -> None:
-        world = UploadWorld(in_parts(status=S.PENDING, transport=T.CREDENTIALS))
+        world = UploadWorld(in_parts(status=S.PENDING, transport=Transport.CREDENTIALS))
         world.records.lost_races = 2
-        assert (await world.transfers.switched(world.row(), T.RELAY)).transport is T.RELAY
+        assert (
+            await world.transfers.switched(world.row(), Transport.RELAY)
+        ).transport is Transport.RELAY
 
     async def test_a_race_that_is_never_won_is_given_up(self) -> None:
-        world = UploadWorld(in_parts(transport=T.CREDENTIALS))
+        world = UploadWorld(in_parts(transport=Transport.CREDENTIALS))
         world.records.lost_amendments = 100
         with pytest.raises(UploadStateError):
-            await world.transfers.switched(world.row(), T.RELAY)
+            await world.transfers.switched(world.row(), Transport.RELAY)
         assert world.records.lost_amendments > 80
 
     async def test_an_upload_that_ended_meanwhile_is_not_revived(self) -> None:
-        seen = in_parts(transport=T.CREDENTIALS)
+        seen = in_parts(transport=Transport.CREDENTIALS)
         world = UploadWorld(in_parts(status=S.ABORTED))
         with pytest.raises(UploadEndedError):
             await world.transfers.sign_parts(seen, terms(1))
@@ -269,8 +272,7 @@ class TestWhatIsThere:
 class TestOffers:
     @pytest.mark.parametrize("status", [S.PENDING, S.UPLOADING])
     async def test_a_small_file_can_be_put_or_posted(self, status: S) -> None:
-        crc = Checksum("CRC32", "AAAAAA==")
-        world = UploadWorld(single(status=status, declared_checksum=crc))
+        world = UploadWorld(single(status=status))
         offer = await world.transfers.offer(world.row())
         assert offer.put is not None
         assert offer.put.headers == {
@@ -278,17 +280,24 @@ class TestOffers:
             "content-type": "text/plain",
             "if-none-match": "*",
             "x-amz-meta-uploadgate-upload-id": "upl_1",
-            "x-amz-checksum-crc32": "AAAAAA==",
         }
         assert offer.post is not None
         assert offer.post.fields["content-length-range"] == "5-5"
         assert offer.put.expires_at == offer.post.expires_at == START + URL_LIFE
 
+    async def test_a_file_with_a_checksum_can_only_be_put(self) -> None:
+        crc = Checksum("CRC32", "AAAAAA==")
+        world = UploadWorld(single(declared_checksum=crc))
+        offer = await world.transfers.offer(world.row())
+        assert offer.put is not None
+        assert offer.put.headers["x-amz-checksum-crc32"] == "AAAAAA=="
+        assert offer.post is None
+
     @pytest.mark.parametrize(
         "row",
         [
-            single(transport=T.CREDENTIALS),
-            single(transport=T.RELAY),
+            single(transport=Transport.CREDENTIALS),
+            single(transport=Transport.RELAY),
             in_parts(),
             in_parts(multipart_id=None),
             single(declared_size=None),

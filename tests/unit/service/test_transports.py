@@ -13,7 +13,7 @@ from errors import (
     UnavailableError,
     UploadgateError,
 )
-from service.uploads.model import Transport as T
+from service.uploads.model import Transport
 from service.uploads.policy import IssueCredentials, Policy, Profile
 from service.uploads.transports import Chosen, Transports
 from tests.fakes.owners import OneOwner
@@ -22,9 +22,9 @@ from tests.fakes.uploads import ADA
 
 OWN, IDENTITYS = f"users/{ADA}/", f"{IDENTITY}/"
 FREE = Profile()
-NO_CREDENTIALS = Profile(transports=frozenset({T.PRESIGNED, T.RELAY}))
-RELAY_ONLY = Profile(transports=frozenset({T.RELAY}))
-CREDENTIALS_ONLY = Profile(transports=frozenset({T.CREDENTIALS}))
+NO_CREDENTIALS = Profile(transports=frozenset({Transport.PRESIGNED, Transport.RELAY}))
+RELAY_ONLY = Profile(transports=frozenset({Transport.RELAY}))
+CREDENTIALS_ONLY = Profile(transports=frozenset({Transport.CREDENTIALS}))
 
 
 def transports(
@@ -38,7 +38,7 @@ def transports(
 async def test_auto_is_credentials_where_they_can_be_had() -> None:
     for folders in (OneOwner(), OneOwner(known=False)):
         chosen = await transports(folders=folders).choose(ADA, "auto", FREE)
-        assert chosen == Chosen(T.CREDENTIALS, "auto", IDENTITYS)
+        assert chosen == Chosen(Transport.CREDENTIALS, "auto", IDENTITYS)
 
 
 OBSTACLES = pytest.mark.parametrize(
@@ -57,7 +57,7 @@ OBSTACLES = pytest.mark.parametrize(
 async def test_auto_says_why_it_is_presigned(trouble: UploadgateError, reason: str) -> None:
     folders = OneOwner(known=False, trouble=trouble)
     chosen = await transports(folders=folders).choose(ADA, "auto", FREE)
-    assert chosen == Chosen(T.PRESIGNED, reason, OWN)
+    assert chosen == Chosen(Transport.PRESIGNED, reason, OWN)
 
 
 @OBSTACLES
@@ -66,20 +66,20 @@ async def test_who_cannot_get_credentials_now_is_not_promised_them_by_a_known_fo
 ) -> None:
     chosen = await transports(folders=OneOwner(trouble=trouble)).choose(ADA, "auto", FREE)
     # In the folder of the identity all the same: so that it can be switched later.
-    assert chosen == Chosen(T.PRESIGNED, reason, IDENTITYS)
+    assert chosen == Chosen(Transport.PRESIGNED, reason, IDENTITYS)
 
 
 @pytest.mark.parametrize(
     ("profile", "issue", "transport"),
     [
-        (Profile(max_size=10), "when_unlimited", T.PRESIGNED),
-        (FREE, "never", T.PRESIGNED),
-        (NO_CREDENTIALS, "checked_after_arrival", T.PRESIGNED),
-        (RELAY_ONLY, "checked_after_arrival", T.RELAY),
+        (Profile(max_size=10), "when_unlimited", Transport.PRESIGNED),
+        (FREE, "never", Transport.PRESIGNED),
+        (NO_CREDENTIALS, "checked_after_arrival", Transport.PRESIGNED),
+        (RELAY_ONLY, "checked_after_arrival", Transport.RELAY),
     ],
 )
 async def test_auto_asks_nobody_where_the_policy_forbids_credentials(
-    profile: Profile, issue: IssueCredentials, transport: T
+    profile: Profile, issue: IssueCredentials, transport: Transport
 ) -> None:
     folders = OneOwner(known=False)
     chosen = await transports(profile, folders, issue).choose(ADA, "auto", profile)
@@ -113,7 +113,7 @@ async def test_who_insists_on_credentials_hears_why_there_are_none() -> None:
 async def test_what_needs_no_credentials_asks_no_cognito(asked: str, known: bool) -> None:
     folders = OneOwner(known=known, trouble=CognitoUnavailableError())
     chosen = await transports(folders=folders).choose(ADA, asked, FREE)  # type: ignore[arg-type]
-    assert chosen == Chosen(T(asked), "requested", IDENTITYS if known else OWN)
+    assert chosen == Chosen(Transport(asked), "requested", IDENTITYS if known else OWN)
     assert folders.asked == 0
 
 
@@ -133,15 +133,15 @@ async def test_a_transport_that_the_profile_forbids_is_refused(
     with pytest.raises(PolicyError):
         await service.choose(ADA, asked, profile)  # type: ignore[arg-type]
     with pytest.raises(PolicyError):
-        await service.check_switch(upload(), T(asked))
+        await service.check_switch(upload(), Transport(asked))
     assert folders.asked == 0
 
 
 async def test_a_switch_to_credentials_needs_a_key_that_they_can_write_to() -> None:
     service = transports()
-    await service.check_switch(upload(), T.CREDENTIALS)
+    await service.check_switch(upload(), Transport.CREDENTIALS)
     elsewhere = upload(key=f"{OWN}upl_1/a.txt")
     with pytest.raises(TransportUnavailableError):
-        await service.check_switch(elsewhere, T.CREDENTIALS)
-    for transport in (T.PRESIGNED, T.RELAY):
+        await service.check_switch(elsewhere, Transport.CREDENTIALS)
+    for transport in (Transport.PRESIGNED, Transport.RELAY):
         await service.check_switch(elsewhere, transport)

@@ -40,6 +40,12 @@ class Scene:
     def _progress(self, count: int) -> None:
         self.told += count
 
+    def assert_arrived(self, path: Path) -> None:
+        """Every byte is at the store, and as many were told."""
+        assert self.service.content == path.read_bytes()
+        assert self.told == path.stat().st_size
+        assert self.service.record["status"] == "completed"
+
     def of(self, kind: type[Any]) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
 

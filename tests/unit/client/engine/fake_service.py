@@ -227,9 +227,7 @@ class FakeService:
             }
         return Upload.read({**record, "put": put, "server_time": now().isoformat()})
 
-    def _signed(
-        self, record: dict[str, Any], query: str, headers: Mapping[str, str]
-    ) -> Signed:
+    def _signed(self, record: dict[str, Any], query: str, headers: Mapping[str, str]) -> Signed:
         by = f"X-Amz-Credential=service-{next(self._numbers)}/x"
         path = f"{BUCKET}/{quote(record['key'])}?{query.replace('+', '%2B')}{by}"
         terms = {"x-signed": "yes", **headers}

@@ -1,0 +1,114 @@
+"""What is quarantined stays so until a verdict, which is given on what was looked at."""
+
+from typing import Any
+
+import pytest
+
+from errors import StoreUnavailableError, UploadNotFoundError, UploadStateError
+from service.uploads.model import UploadStatus as S
+from service.uploads.verdicts import Verdict
+from tests.fakes.clock import START
+from tests.fakes.records import upload
+from tests.fakes.store import stored
+from tests.fakes.uploads import UploadWorld
+
+BOTH = pytest.mark.parametrize("verdict", ["clean", "rejected"])
+
+
+def quarantined(**changes: Any) -> UploadWorld:
+    values = {"status": S.QUARANTINED, "etag": "one", "size": 5, "charged": 5}
+    world = UploadWorld(upload(**{**values, "next_look_at": None, **changes}))
+    world.store.put(world.row().key, stored())
+    return world
+
+
+async def test_what_is_clean_is_completed() -> None:
+    world = quarantined()
+    released = await world.verdicts.give("upl_1", "clean", None)
+    assert released == world.row()
+    assert (released.status, released.completed_at, released.charged) == (S.COMPLETED, START, 5)
+    assert world.store.holds(released.key)
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"), [(None, "rejected by a verdict"), ("a virus", "a virus")]
+)
+async def test_what_is_rejected_is_deleted_and_gives_its_quota_back(
+    reason: str | None, said: str
+) -> None:
+    world = quarantined()
+    rejected = await world.verdicts.give("upl_1", "rejected", reason)
+    assert (rejected.status, rejected.status_reason, rejected.charged) == (S.REJECTED, said, 0)
+    assert world.store.deletions == [(rejected.key, "one")]
+    assert not world.store.holds(rejected.key)
+
+
+@BOTH
+async def test_the_same_verdict_twice_is_one(verdict: Verdict) -> None:
+    world = quarantined()
+    first = await world.verdicts.give("upl_1", verdict, None)
+    assert await world.verdicts.give("upl_1", verdict, "again") == first
+    assert len(world.records.moves) == 1
+
+
+async def test_a_verdict_is_not_taken_back() -> None:
+    world = quarantined()
+    await world.verdicts.give("upl_1", "clean", None)
+    with pytest.raises(UploadStateError):
+        await world.verdicts.give("upl_1", "rejected", None)
+    assert world.store.holds(world.row().key)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "status", [S.PENDING, S.UPLOADING, S.RECEIVED, S.REPLACED, S.ABORTED, S.EXPIRED, S.DELETED]
+)
+async def test_there_is_no_verdict_on_anything_else(status: S, verdict: Verdict) -> None:
+    world = UploadWorld(upload(status=status))
+    with pytest.raises(UploadStateError, match="not quarantined"):
+        await world.verdicts.give("upl_1", verdict, None)
+    assert (world.records.moves, world.store.deletions) == ([], [])
+
+
+@BOTH
+async def test_there_is_none_on_what_there_is_not(verdict: Verdict) -> None:
+    with pytest.raises(UploadNotFoundError):
+        await UploadWorld().verdicts.give("upl_1", verdict, None)
+
+
+@pytest.mark.parametrize("now_there", [None, stored(etag="two")])
+async def test_what_was_written_again_or_is_gone_is_not_released(now_there: Any) -> None:
+    world = quarantined()
+    world.store.objects.clear()
+    if now_there is not None:
+        world.store.put(world.row().key, now_there)
+    with pytest.raises(UploadStateError, match="not the one that was verified"):
+        await world.verdicts.give("upl_1", "clean", None)
+    assert world.row().status is S.QUARANTINED
+
+
+@BOTH
+async def test_a_race_that_is_lost_is_said(verdict: Verdict) -> None:
+    world = quarantined()
+    world.records.lost_races = 1
+    with pytest.raises(UploadStateError):
+        await world.verdicts.give("upl_1", verdict, None)
+    assert (world.row().status, world.store.deletions) == (S.QUARANTINED, [])
+
+
+async def test_what_could_not_be_deleted_now_the_sweep_deletes() -> None:
+    world = quarantined()
+    world.store.delete_failures = [StoreUnavailableError()]
+    with pytest.raises(StoreUnavailableError):
+        await world.verdicts.give("upl_1", "rejected", None)
+    assert world.row().status is S.REJECTED
+    await world.sweep().step()
+    assert not world.store.holds(world.row().key)
+
+
+async def test_another_object_in_its_place_is_deleted_by_the_sweep_as_well() -> None:
+    world = quarantined()
+    world.store.before_delete = stored(etag="two")
+    await world.verdicts.give("upl_1", "rejected", None)
+    await world.sweep().step()
+    assert not world.store.holds(world.row().key)

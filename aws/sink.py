@@ -12,7 +12,13 @@ from yarl import URL
 
 from aws.measured_body import MeasuredBody
 from aws.s3_errors import refusal
-from errors import MultipartGoneError, StoreUnavailableError, UploadgateError, UploadStateError
+from errors import (
+    InvalidRequestError,
+    MultipartGoneError,
+    StoreUnavailableError,
+    UploadgateError,
+    UploadStateError,
+)
 from service.uploads.signed import SignedRequest
 
 _log = structlog.get_logger("uploadgate.store")
@@ -20,6 +26,7 @@ _OK = 200
 _REDIRECTION = 300
 _THERE_ALREADY = 412
 _ERROR_BODY = 4096
+_OTHER_BYTES = frozenset({"BadDigest", "XAmzContentChecksumMismatch"})  # the last is MinIO's
 _CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
 
 
@@ -55,7 +62,8 @@ class StoreSink:
 
     async def send(self, target: SignedRequest, *, size: int, chunks: AsyncIterator[bytes]) -> None:
         """As the port says. Raises InvalidRequestError for chunks that are not of this size in
-        all, and MultipartGoneError for a part of a multipart that is no more.
+        all or not of the checksum that was signed, and MultipartGoneError for a part of a
+        multipart that is no more.
         """
         failure: UploadgateError | None
         async with MeasuredBody(chunks, size) as body:
@@ -99,4 +107,6 @@ def _away(cause: str) -> UploadgateError:
 def _refused(code: str, status: int) -> UploadgateError:
     if code == "NoSuchUpload":
         return MultipartGoneError()
+    if code in _OTHER_BYTES:
+        return InvalidRequestError("The bytes do not have the checksum that was announced")
     return refusal("SignedPut", code, status)

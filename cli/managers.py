@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,9 @@ class Manager(Protocol):
 async def manager_for(api: Api, wishes: Wishes) -> AsyncIterator[Manager]:
     source = CredentialSource(api, wishes.via)
     if wishes.manager == "boto3":
+        # A thread a file, and one more.
+        threads = ThreadPoolExecutor(wishes.parallel_files + 1)
+        asyncio.get_running_loop().set_default_executor(threads)
         uploader = await asyncio.to_thread(_uploader, api, source, wishes)
         yield Boto3Manager(api, uploader, wait=wishes.wait)
         return

@@ -22,8 +22,6 @@ from client.problems import ClientError
 
 # botocore tells of every failed renewal by itself; here it is told once, as a problem.
 logging.getLogger("botocore").setLevel(logging.CRITICAL)
-# Of a request that was cancelled the engine tells.
-logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
 def run(files: Sequence[Path], session: Path | None, wishes: Wishes) -> int:

@@ -23,21 +23,34 @@ _BOUNDS = {
     "minLength": "length ≥ {}",
     "maxLength": "length ≤ {}",
     "pattern": "matches `{}`",
+    "minItems": "{} or more",
 }
-_TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true/false"}
+_TYPES = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true/false",
+    "object": "JSON object",
+}
+# How an empty one is written; pydantic leaves the default out of the schema where it is made anew.
+_EMPTY = {"array": "`[]`", "object": "`{}`"}
 
 
 def settings_page(kind: type[BaseSettings]) -> str:
     """Raises ValueError naming every setting that has no description."""
     schema = kind.model_json_schema()
     prefix = str(kind.model_config["env_prefix"])
-    undescribed = [name for name, field in _all_fields(schema, prefix) if not _says(field)]
+    described = [*_all_fields(schema, prefix), *_inner_fields(schema)]
+    undescribed = [name for name, field in described if not _says(field)]
     if undescribed:
         raise ValueError(f"settings without a description: {', '.join(undescribed)}")
     parts = [_INTRODUCTION, _section("General", "", _fields(schema, prefix))]
     for name, group in _groups(schema):
         says = str(group.get("description", ""))
         parts.append(_section(f"`{name}`", says, _fields(group, f"{prefix}{name}__")))
+    for title, inner in _inner(schema):
+        says = str(inner.get("description", ""))
+        parts.append(_section(title, says, iter(inner["properties"].items()), of="field"))
     return "\n\n".join(parts) + "\n"
 
 
@@ -53,10 +66,29 @@ def _all_fields(schema: Schema, prefix: str) -> Iterator[tuple[str, Schema]]:
         yield from _fields(group, f"{prefix}{name}__")
 
 
+def _inner(schema: Schema) -> Iterator[tuple[str, Schema]]:
+    """What the values of JSON objects are, by the title of the setting that holds them."""
+    for _, group in _groups(schema):
+        for field in group["properties"].values():
+            for value in field.get("patternProperties", {}).values():
+                yield field["title"], _referred(schema, value)
+
+
+def _inner_fields(schema: Schema) -> Iterator[tuple[str, Schema]]:
+    for title, inner in _inner(schema):
+        for name, field in inner["properties"].items():
+            yield f"{title}: {name}", field
+
+
 def _groups(schema: Schema) -> Iterator[tuple[str, Schema]]:
     for name, field in schema["properties"].items():
         if "$ref" in field:
-            yield name, schema["$defs"][field["$ref"].rsplit("/", 1)[-1]]
+            yield name, _referred(schema, field)
+
+
+def _referred(schema: Schema, field: Schema) -> Schema:
+    found: Schema = schema["$defs"][field["$ref"].rsplit("/", 1)[-1]]
+    return found
 
 
 def _fields(schema: Schema, prefix: str) -> Iterator[tuple[str, Schema]]:
@@ -69,11 +101,13 @@ def _says(field: Schema) -> str:
     return str(field.get("description", "")).strip()
 
 
-def _section(title: str, says: str, fields: Iterator[tuple[str, Schema]]) -> str:
+def _section(
+    title: str, says: str, fields: Iterator[tuple[str, Schema]], *, of: str = "variable"
+) -> str:
     lines = [f"## {title}", ""]
     if says:
         lines += [says, ""]
-    lines += ["| variable | type | default | meaning |", "|---|---|---|---|"]
+    lines += [f"| {of} | type | default | meaning |", "|---|---|---|---|"]
     lines += [
         _row(f"`{name}`", _type(field), _default(field), _says(field)) for name, field in fields
     ]
@@ -91,8 +125,8 @@ def _type(field: Schema) -> str:
 
 def _one_type(kind: Schema) -> str:
     if kind.get("type") == "array":
-        return f"list of {_one_type(kind['items'])}"
-    if "enum" in kind:
+        name = f"list of {_one_type(kind['items'])}"
+    elif "enum" in kind:
         *first, last = (f"`{value}`" for value in kind["enum"])
         name = f"{', '.join(first)} or {last}" if first else last
     elif _is_secret(kind):
@@ -110,8 +144,7 @@ def _is_secret(kind: Schema) -> bool:
 
 def _default(field: Schema) -> str:
     if "default" not in field:
-        # A list made anew each time; pydantic leaves such a default out of the schema.
-        return "`[]`" if field.get("type") == "array" else "required"
+        return _EMPTY.get(field.get("type", ""), "required")
     value = field["default"]
     if value is None:
         return "unset"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from client.engine.answers import MultipartLostError, UnreachableError
+from client.engine.answers import CutError, MultipartLostError, UnreachableError
 from client.engine.body import Source
 from client.engine.completion import completed
 from client.engine.delivery import Delivery, NoRouteError
@@ -108,7 +108,7 @@ class Journey:
                 await self.delivery.run(missing)
             except NoRouteError as error:
                 self._go_by_relay(error.cause)
-            except UnreachableError as error:
+            except (CutError, UnreachableError) as error:
                 self._go_by_relay(error)
             else:
                 return
@@ -119,7 +119,9 @@ class Journey:
         """The last resort of auto, where the store is out of reach or nothing else is allowed."""
         if self._transport != "auto":
             raise cause
-        if not isinstance(cause, UnreachableError | ApiError):
+        # Something in between may cut off every connection, but not one that has carried a piece.
+        cut_off = isinstance(cause, CutError) and not self.delivery.sent
+        if not cut_off and not isinstance(cause, UnreachableError | ApiError):
             raise cause
         self.delivery.open([])
         self._on_event(Switched(self.delivery.last_route, Relay.name, str(cause)))

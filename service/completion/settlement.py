@@ -152,8 +152,9 @@ class Settlement:
 
     async def _compare(self, record: Upload, stored: StoredObject) -> Outcome | None:
         """Verified before: the pinned ETag tells whether it is still the same object."""
-        if record.status is UploadStatus.QUARANTINED:
-            return Outcome.UNCHANGED
+        if record.status is UploadStatus.QUARANTINED and stored.etag != record.etag:
+            # A verdict on what was looked at must not release what stands there now.
+            return await self._reject(record, stored, "it was written again while in quarantine")
         if stored.etag == record.etag:
             unverified = record.status is UploadStatus.REPLACED and record.next_look_at is not None
             return await self._judge(record, stored) if unverified else Outcome.UNCHANGED

@@ -115,8 +115,8 @@ class Relay:
                 chunks = slices.next(length, last=number == last)
                 await self._sink.send(target, size=length, chunks=chunks)
             except MultipartGoneError:
-                await self._keeper.forgotten(upload)
-                raise
+                # Dropped, or completed meanwhile by another relay of the same bytes.
+                return await self._completing.complete(upload)
         return upload
 
     async def _completed(self, upload: Upload, plan: Plan) -> Upload:

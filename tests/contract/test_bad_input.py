@@ -182,8 +182,6 @@ async def test_names_that_no_text_can_hold(caller: httpx.AsyncClient, body: byte
     ("changes", "kind"),
     [
         ({"profile": "nothing"}, errors.UnknownProfileError),
-        ({"transport": "presigned"}, errors.TransportUnavailableError),
-        ({"transport": "relay"}, errors.TransportUnavailableError),
     ],
 )
 async def test_what_is_not_offered(

@@ -1,35 +1,53 @@
 """The generated documents are current, and the OpenAPI document promises what it should."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from routers import problems
 from routers.problems import MEDIA_TYPE, Problem
-from settings import DEVELOPMENT_SIGNING_KEY, Settings
+from settings import DEVELOPMENT_SIGNING_KEY, ProfileSettings, Settings
 from tools import generate
 from tools.settings_page import settings_page, variables
 
 # Names of functions in every client that was ever generated: add to them, never change one.
 OPERATIONS = {
+    "companion_abort",
+    "companion_begin",
+    "companion_complete",
+    "companion_form",
+    "companion_parts",
+    "companion_sign_part",
+    "companion_sign_parts",
+    "companion_sts",
+    "complete_upload",
     "create_grant",
     "create_upload",
+    "create_uppy_ticket",
     "delete_upload",
+    "download_upload",
     "exchange_credentials",
     "get_me",
     "get_upload",
+    "give_verdict",
+    "list_parts",
     "list_uploads",
     "livez",
     "login",
     "login_form",
     "logout",
+    "presign_s3_request",
     "readyz",
     "receive_seaweedfs",
     "receive_sns",
     "refresh",
+    "relay_content",
+    "revoke_uppy_tickets",
+    "sign_parts",
+    "switch_transport",
 }
 # A form's fields have no model, so FastAPI names this one itself.
 AUTOMATIC_NAMES = {"Body_login_form"}
@@ -82,6 +100,15 @@ def _names(settings: type[BaseSettings]) -> Iterator[str]:
             yield name
 
 
+def test_every_field_of_a_profile_is_on_the_page_and_has_its_bounds() -> None:
+    page = settings_page(Settings)
+    profiles = page[page.index("## Profiles") :]
+    for name in ProfileSettings.model_fields:
+        assert f"| `{name}` |" in profiles
+    assert "| `transports` | list of `credentials`, `presigned` or `relay`, 1 or more |" in profiles
+    assert "| `UPLOADGATE_UPLOADS__PROFILES` | JSON object | `{}` |" in page
+
+
 def test_no_secret_is_on_the_page() -> None:
     assert DEVELOPMENT_SIGNING_KEY not in settings_page(Settings)
 
@@ -90,13 +117,22 @@ def test_a_setting_without_description_is_refused() -> None:
     class Group(BaseModel):
         size: int = 1
 
+    class Inner(BaseModel):
+        length: int = 1
+
+    class Objects(BaseModel):
+        kinds: dict[Annotated[str, StringConstraints(pattern=r"^[a-z]$")], Inner] = Field(
+            default_factory=dict, description="By name."
+        )
+
     class Undescribed(BaseSettings):
         model_config = SettingsConfigDict(env_prefix="X_", env_nested_delimiter="__")
         told: int = Field(1, description="What it does.")
         untold: int = Field(1, description=" ")
         group: Group = Group()
+        objects: Objects = Objects()
 
-    with pytest.raises(ValueError, match=r"X_UNTOLD, X_GROUP__SIZE$"):
+    with pytest.raises(ValueError, match=r"X_UNTOLD, X_GROUP__SIZE, Kinds: length$"):
         settings_page(Undescribed)
 
 

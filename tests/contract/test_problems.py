@@ -1,5 +1,6 @@
 """The one table of problems: complete, stable, and the same shape for every error."""
 
+import json
 from collections.abc import Iterator
 
 import httpx
@@ -10,7 +11,7 @@ import errors
 from errors import RetryMode, UploadgateError
 from routers import problems
 from routers.problems import STATUS
-from tests.fakes.problems import assert_problem
+from tests.fakes.problems import FACTS, assert_problem
 
 
 def subclasses(kind: type[UploadgateError]) -> Iterator[type[UploadgateError]]:
@@ -57,6 +58,27 @@ async def test_an_error_becomes_a_problem(kind: type[UploadgateError]) -> None:
     body = assert_problem(answer, kind, request_id=False)
     assert body["detail"] == "what happened"
     assert answer.headers.get("retry-after") in (None, "7")
+
+
+@pytest.mark.parametrize(
+    ("error", "facts"),
+    [
+        (errors.UploadIncompleteError(missing=[2, 3]), {"missing_parts": [2, 3]}),
+        (
+            errors.UploadIncompleteError(missing=range(1, 10_001)),
+            {"missing_parts": [*range(1, 1001)]},
+        ),
+        (errors.UploadIncompleteError(), {}),
+        (errors.ContentRangeError(expected_offset=7), {"expected_offset": 7}),
+        (errors.ContentRangeError(expected_offset=0), {"expected_offset": 0}),
+        (errors.ContentRangeError(), {}),
+    ],
+)
+def test_what_a_program_needs_to_go_on_is_a_member(
+    error: UploadgateError, facts: dict[str, object]
+) -> None:
+    body = json.loads(problems.problem_response(error).body)
+    assert {name: body[name] for name in FACTS & body.keys()} == facts
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ async def companion(house: House, caller: httpx.AsyncClient) -> AsyncIterator[Co
 
 
 @pytest.fixture
-async def begun(companion: CompanionPage) -> Begun:
+async def companion_begun(companion: CompanionPage) -> Begun:
     said = await companion.said("POST", "/multipart", json=FILE)
     assert set(said) == {"key", "uploadId"}
     return Begun(companion, said["key"], said["uploadId"])

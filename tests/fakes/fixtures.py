@@ -30,6 +30,7 @@ async def caller(house: House) -> AsyncIterator[httpx.AsyncClient]:
     house.stub.answer = aws
     house.stub.script.clear()
     house.stub.requests.clear()
+    house.services.grants._trouble.over()
     async with house.client() as client:
         client.headers["Authorization"] = f"Bearer {house.token}"
         yield client

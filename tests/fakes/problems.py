@@ -9,6 +9,7 @@ from routers.problems import MEDIA_TYPE, STATUS
 
 CODES = {kind.code: kind for kind in STATUS}
 MEMBERS = {"type", "title", "status", "detail", "code", "retry_mode", "request_id", "errors"}
+FACTS = {"missing_parts", "expected_offset"}
 
 
 def assert_problem(
@@ -24,7 +25,7 @@ def assert_problem(
     assert body["title"] == kind.title
     assert body["detail"]
     assert body.get("retry_mode") == kind.retry_mode
-    assert set(body) <= MEMBERS
+    assert set(body) <= MEMBERS | FACTS
     assert answer.headers["cache-control"] == "no-store"
     assert ("retry-after" in answer.headers) is (body["status"] in (429, 503))
     assert ("www-authenticate" in answer.headers) is (body["status"] == 401)

@@ -1,6 +1,7 @@
 """S3's wire for one bucket, as far as the service asks it: multiparts and what comes of them.
 
-Parts are put there by the test, as a client would at a presigned address.
+Parts are put there by the test, as a client would at a presigned address, or over the wire, as a
+relay does. Nothing checks a signature.
 """
 
 import hashlib
@@ -64,7 +65,7 @@ class S3Api:
         if "uploads" in query:
             return self._uploads(request, key, query.get("prefix", [""])[0])
         if "uploadId" in query:
-            return self._multipart(request, key, query["uploadId"][0])
+            return self._multipart(request, key, query)
         return self._object(request, key)
 
     def _uploads(self, request: Request, key: str, prefix: str) -> Reply:
@@ -80,10 +81,15 @@ class S3Api:
         self.multiparts[name] = Multipart(key, request.headers.get(_MARK, ""))
         return _answer("InitiateMultipartUploadResult", f"<UploadId>{escape(name)}</UploadId>")
 
-    def _multipart(self, request: Request, key: str, name: str) -> Reply:
+    def _multipart(self, request: Request, key: str, query: dict[str, list[str]]) -> Reply:
+        name = query["uploadId"][0]
         found = self.multiparts.get(name)
         if found is None or found.key != key:
             return _error(404, "NoSuchUpload")
+        if request.method == "PUT":
+            etag = hashlib.md5(request.body).hexdigest()  # noqa: S324
+            found.parts[int(query["partNumber"][0])] = (len(request.body), etag)
+            return Reply(headers={"ETag": f'"{etag}"'})
         if request.method == "GET":
             listed = [
                 f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{etag}&quot;</ETag>"
@@ -104,6 +110,10 @@ class S3Api:
 
     def _object(self, request: Request, key: str) -> Reply:
         found = self.objects.get(key)
+        if request.method == "PUT":
+            if found is None:
+                self.store(key, len(request.body), request.headers.get(_MARK, ""))
+            return Reply(200 if found is None else 412)
         if found is None:
             return Reply(404)
         if request.method == "DELETE":

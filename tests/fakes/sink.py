@@ -46,9 +46,10 @@ class MemorySink:
     async def _part(
         self, multipart_id: str, number: int, size: int, chunks: AsyncIterator[bytes]
     ) -> None:
+        content = await _whole(size, chunks)
         if multipart_id not in self._multiparts.under_way:
             raise MultipartGoneError
-        self.bytes[number] = await _whole(size, chunks)
+        self.bytes[number] = content
         self.order.append(number)
         self._multiparts.put(multipart_id, number, size)
 

@@ -1,12 +1,15 @@
 """What a page with stock Uppy does, call by call, against a service whose store is an S3Api."""
 
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
 import httpx
+import pytest
 
+from tests.fakes.house import House
 from tests.fakes.problems import assert_problem
 from tests.fakes.s3_api import S3Api
 
@@ -94,3 +97,20 @@ class SigningPage:
     async def shown(self) -> Any:
         address = f"{UPLOADS}/{self.upload['id']}"
         return (await self.client.get(address, headers=self._token)).json()
+
+
+@pytest.fixture
+async def signing(house: House, caller: httpx.AsyncClient) -> AsyncIterator[SigningPage]:
+    """With a file of three parts announced."""
+    s3 = S3Api()
+    house.stub.answer = s3
+    async with house.client() as client:
+        opened = SigningPage(client, house.token, s3)
+        await opened.announce()
+        yield opened
+
+
+@pytest.fixture
+async def signing_begun(signing: SigningPage) -> SigningPage:
+    await signing.begin()
+    return signing

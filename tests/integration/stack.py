@@ -114,6 +114,7 @@ class Stack:
             cors_origins=(origin,),
             s3_port=free_port(),
             cognito_port=free_port(),
+            count_requests=True,
         )
         async with LocalCloud.running(config) as cloud:
             environment = cloud.environment() | _settings(directory, port, origin) | more

@@ -218,16 +218,24 @@ async def test_a_multipart_that_the_store_has_dropped_is_made_anew(
     assert (await sender.relay(upload, CONTENT)).json()["status"] == "completed"
 
 
-@pytest.mark.parametrize("content", [SMALL, CONTENT], ids=["small", "in parts"])
-async def test_a_checksum_holds_for_relayed_bytes_too(
-    stack: Stack, sender: Sender, content: bytes
-) -> None:
-    crc = base64.b64encode(zlib.crc32(content).to_bytes(4, "big")).decode()
-    checksum = {"algorithm": "CRC32", "value": crc}
-    right = await sender.announce(len(content), transport="relay", checksum=checksum)
-    assert (await sender.relay(right, content)).json()["checksum"] == checksum
+def _crc32(content: bytes) -> dict[str, str]:
+    digest = zlib.crc32(content).to_bytes(4, "big")
+    return {"algorithm": "CRC32", "value": base64.b64encode(digest).decode()}
 
-    wrong = await sender.announce(len(content), transport="relay", checksum=checksum)
-    problem(await sender.relay(wrong, content[::-1]), 422, "upload_rejected")
+
+async def test_a_checksum_holds_for_a_small_relayed_file(stack: Stack, sender: Sender) -> None:
+    upload = await sender.announce(len(SMALL), transport="relay", checksum=_crc32(SMALL))
+    told = problem(await sender.relay(upload, SMALL.upper()), 422, "invalid_request")
+    assert told["detail"] == "The bytes do not have the checksum that was announced"
+    assert await store.gone(stack, upload)
+    assert (await sender.relay(upload, SMALL)).json()["checksum"] == _crc32(SMALL)
+
+
+async def test_a_checksum_holds_for_a_file_relayed_in_parts(stack: Stack, sender: Sender) -> None:
+    right = await sender.announce(SIZE, transport="relay", checksum=_crc32(CONTENT))
+    assert (await sender.relay(right, CONTENT)).json()["checksum"] == _crc32(CONTENT)
+
+    wrong = await sender.announce(SIZE, transport="relay", checksum=_crc32(CONTENT))
+    problem(await sender.relay(wrong, CONTENT[::-1]), 422, "upload_rejected")
     assert (await sender.show(wrong))["status"] == "rejected"
     await eventually(lambda: store.gone(stack, wrong), "the object is gone")

@@ -109,6 +109,11 @@ def test_what_contradicts_itself_is_refused_everywhere(
         {"required_dependencies": ["moon"]},
         {"database": {"url": ["hush-hush"]}},
         {"webhooks": {"seaweedfs_tokens": {"hush-hush": 1}}},
+        {"uploads": {"part_size": 5_242_879}},
+        {"uploads": {"part_size": 5_368_709_121}},
+        {"uploads": {"multipart_threshold": 5_368_709_121}},
+        {"uploads": {"url_seconds": 604_801}},
+        {"relay": {"max_concurrent": 0}},
     ],
 )
 def test_what_cannot_be_is_refused_without_its_value(changes: dict[str, Any]) -> None:
@@ -143,6 +148,64 @@ def test_the_environment_sets_groups_and_lists(monkeypatch: pytest.MonkeyPatch) 
     assert len(settings.webhooks.seaweedfs_tokens) == 2
     assert (settings.uploads.max_size, settings.store.adoption) == (1000, False)
     assert settings.store.adoption_skips == ["thumbnails/*"]
+
+
+def test_profiles_are_json_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    avatar = {"max_size": 10, "content_types": ["image/*"], "extensions": ["png"], "quota": 0}
+    free = {"max_in_flight": 2, "quarantine": True, "key_template": "{year}/{upload_id}"}
+    profiles = json.dumps({"avatar": avatar, "default": {**free, "transports": ["relay"]}})
+    monkeypatch.setenv("UPLOADGATE_UPLOADS__PROFILES", profiles)
+    found = Settings(**SAFE).uploads.profiles
+    assert found["avatar"].model_dump(exclude_defaults=True) == avatar
+    assert found["avatar"].transports == ["credentials", "presigned", "relay"]
+    assert found["default"].max_in_flight == 2
+    assert found["default"].quarantine
+    assert (found["default"].transports, found["default"].max_size) == (["relay"], None)
+
+
+@pytest.mark.parametrize(
+    ("profile", "name"),
+    [
+        ({"key_template": "{filename}"}, "key_template"),
+        ({"key_template": "../{upload_id}"}, "key_template"),
+        ({"key_template": "{upload_id}/{user_id}"}, "key_template"),
+        ({"content_types": ["image"]}, "content_types"),
+        ({"content_types": ["*/*"]}, "content_types"),
+        ({"content_types": ["image/png; q=1"]}, "content_types"),
+        ({"content_types": "image/png"}, "content_types"),
+        ({"extensions": [".png"]}, "extensions"),
+        ({"extensions": [""]}, "extensions"),
+        ({"transports": []}, "transports"),
+        ({"transports": ["pigeon"]}, "transports"),
+        ({"max_size": -1}, "max_size"),
+        ({"max_size": 1.5}, "max_size"),
+        ({"quota": -1}, "quota"),
+        ({"max_in_flight": 0}, "max_in_flight"),
+        ({"maximum": 1}, "maximum"),
+        (7, "avatar"),
+    ],
+)
+def test_a_profile_that_cannot_be_is_refused_by_name(
+    profile: dict[str, Any], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UPLOADGATE_UPLOADS__PROFILES", json.dumps({"avatar": profile}))
+    with pytest.raises(ValidationError, match=rf"(?m)^uploads\.profiles\.(avatar\.)?{name}"):
+        Settings(**SAFE)
+
+
+@pytest.mark.parametrize("name", ["", "A", "a b", "a/b", "é", "x" * 65])
+def test_a_profile_of_a_name_that_no_request_can_name_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings(**SAFE, uploads={"profiles": {name: {}}})
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"avatar"', "{'avatar': {}}"])
+def test_profiles_that_are_no_json_object_are_refused(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UPLOADGATE_UPLOADS__PROFILES", text)
+    with pytest.raises(ValueError, match="uploads"):
+        Settings(**SAFE)
 
 
 def test_a_list_that_is_no_json_is_refused_without_its_value(

@@ -219,7 +219,7 @@ ANSWERS = [
     (refusing("SignatureDoesNotMatch", 403), StoreRefusedError),
     (refusing("NoSuchBucket", 404), StoreRefusedError),
     (refusing("NoSuchUpload", 404), MultipartGoneError),
-    (refusing("BadDigest", 400), StoreRefusedError),
+    (refusing("BadDigest", 400), InvalidRequestError),
     (Reply(400, b"not xml"), StoreRefusedError),
     (Reply(400, b"x" * 100 * KIB), StoreRefusedError),
     (Reply(307, b"", {"Location": "http://127.0.0.1:1/elsewhere"}), StoreRefusedError),

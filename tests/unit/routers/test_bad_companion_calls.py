@@ -33,16 +33,18 @@ async def test_what_is_no_ticket_opens_nothing(companion: CompanionPage, ticket:
     ],
 )
 async def test_parts_that_cannot_be_asked_for(
-    begun: Begun, path: str, query: dict[str, str]
+    companion_begun: Begun, path: str, query: dict[str, str]
 ) -> None:
-    answer = await begun.page.call("GET", begun.path + path, params={"key": begun.key} | query)
+    answer = await companion_begun.page.call(
+        "GET", companion_begun.path + path, params={"key": companion_begun.key} | query
+    )
     assert_problem(answer, errors.InvalidRequestError)
 
 
 @pytest.mark.parametrize("numbers", ["0", "1,1", "10001", "99999"])
-async def test_parts_that_there_are_not(begun: Begun, numbers: str) -> None:
-    query = {"key": begun.key, "partNumbers": numbers}
-    answer = await begun.page.call("GET", f"{begun.path}/batch", params=query)
+async def test_parts_that_there_are_not(companion_begun: Begun, numbers: str) -> None:
+    query = {"key": companion_begun.key, "partNumbers": numbers}
+    answer = await companion_begun.page.call("GET", f"{companion_begun.path}/batch", params=query)
     assert_problem(answer, errors.InvalidPartError)
 
 
@@ -103,31 +105,33 @@ async def test_a_form_that_cannot_be(companion: CompanionPage, query: str, point
          errors.InvalidRequestError),
     ],
 )  # fmt: skip
-async def test_a_completion_that_names_no_parts(begun: Begun, body: bytes, kind: Any) -> None:
-    answer = await begun.page.call(
+async def test_a_completion_that_names_no_parts(
+    companion_begun: Begun, body: bytes, kind: Any
+) -> None:
+    answer = await companion_begun.page.call(
         "POST",
-        f"{begun.path}/complete",
+        f"{companion_begun.path}/complete",
         content=body,
         headers={"content-type": "application/json"},
-        **begun.where,
+        **companion_begun.where,
     )
     assert_problem(answer, kind)
 
 
-async def test_a_list_of_ten_thousand_parts_is_read(begun: Begun) -> None:
+async def test_a_list_of_ten_thousand_parts_is_read(companion_begun: Begun) -> None:
     named = dict.fromkeys(range(1, 10_001), "0" * 32)
-    answer = await begun.complete(named)
+    answer = await companion_begun.complete(named)
     assert answer.json()["code"] == "upload_incomplete"
     assert len(answer.json()["missing_parts"]) == 1000
 
 
-async def test_parts_that_differ_complete_nothing(begun: Begun) -> None:
-    named = begun.page.s3.put(begun.id, *SIZES)
-    assert_problem(await begun.complete({**named, 2: "x"}), errors.InvalidPartError)
-    assert_problem(await begun.complete({1: named[1]}), errors.InvalidPartError)
-    answer = await begun.complete({**named, 9: "x"})
+async def test_parts_that_differ_complete_nothing(companion_begun: Begun) -> None:
+    named = companion_begun.page.s3.put(companion_begun.id, *SIZES)
+    assert_problem(await companion_begun.complete({**named, 2: "x"}), errors.InvalidPartError)
+    assert_problem(await companion_begun.complete({1: named[1]}), errors.InvalidPartError)
+    answer = await companion_begun.complete({**named, 9: "x"})
     assert (answer.status_code, answer.json()["missing_parts"]) == (409, [9])
-    assert begun.page.s3.objects == {}
+    assert companion_begun.page.s3.objects == {}
 
 
 @pytest.mark.parametrize("body", [{"profile": "video"}, {"profile": "A B"}, {"other": 1}])

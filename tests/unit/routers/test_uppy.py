@@ -1,7 +1,7 @@
 """Uppy's Companion wire: what a ticket opens, and in whose words it is answered."""
 
 from io import StringIO
-from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -50,71 +50,79 @@ async def test_what_a_page_has_noted_about_a_file_is_kept_as_text(companion: Com
     assert record["metadata"] == {"width": "640", "ok": "true", "t": "z"}
 
 
-async def test_a_file_in_parts_from_its_beginning_to_its_end(begun: Begun) -> None:
-    companion = begun.page
-    one = await companion.said("GET", f"{begun.path}/1", **begun.where)
+async def test_a_file_in_parts_from_its_beginning_to_its_end(companion_begun: Begun) -> None:
+    companion = companion_begun.page
+    one = await companion.said("GET", f"{companion_begun.path}/1", **companion_begun.where)
     assert set(one) == {"url", "expires"}
     assert "partNumber=1" in one["url"]
-    query = {"key": begun.key, "partNumbers": "2,3"}
-    two = await companion.said("GET", f"{begun.path}/batch", params=query)
+    query = {"key": companion_begun.key, "partNumbers": "2,3"}
+    two = await companion.said("GET", f"{companion_begun.path}/batch", params=query)
     assert set(two["presignedUrls"]) == {"2", "3"}
     assert "partNumber=3" in two["presignedUrls"]["3"]
-    named = companion.s3.put(begun.id, *SIZES)
-    listed = await companion.said("GET", begun.path, **begun.where)
+    named = companion.s3.put(companion_begun.id, *SIZES)
+    listed = await companion.said("GET", companion_begun.path, **companion_begun.where)
     assert listed == [
         {"PartNumber": number, "ETag": f'"{etag}"', "Size": SIZES[number - 1]}
         for number, etag in named.items()
     ]
     as_listed = {part["PartNumber"]: part["ETag"] for part in listed}
     for _ in range(2):  # the first answer may be lost
-        answer = await begun.complete(as_listed)
+        answer = await companion_begun.complete(as_listed)
         assert answer.status_code == 200, answer.text
-        assert answer.json()["key"] == begun.key
-        assert answer.json()["location"].endswith(f"/uploads/{begun.key}")
-    record = await companion.record(begun.key)
+        assert answer.json()["key"] == companion_begun.key
+        assert unquote(answer.json()["location"]).endswith(f"/uploads/{companion_begun.key}")
+    record = await companion.record(companion_begun.key)
     assert (record["status"], record["size"]) == ("completed", sum(SIZES))
     assert record["filename"] == "Übung 1.mp4"
 
 
-async def test_an_abort_ends_the_upload(begun: Begun) -> None:
-    companion = begun.page
-    assert await companion.said("DELETE", begun.path, **begun.where) == {}
-    assert (await companion.record(begun.key))["status"] == "aborted"
+async def test_an_abort_ends_the_upload(companion_begun: Begun) -> None:
+    companion = companion_begun.page
+    assert await companion.said("DELETE", companion_begun.path, **companion_begun.where) == {}
+    assert (await companion.record(companion_begun.key))["status"] == "aborted"
     assert companion.s3.multiparts == {}
-    for method, path in (("GET", begun.path), ("GET", f"{begun.path}/1"), ("DELETE", begun.path)):
-        answer = await companion.call(method, path, **begun.where)
+    for method, path in (
+        ("GET", companion_begun.path),
+        ("GET", f"{companion_begun.path}/1"),
+        ("DELETE", companion_begun.path),
+    ):
+        answer = await companion.call(method, path, **companion_begun.where)
         assert_problem(answer, errors.UploadEndedError)
-    assert_problem(await begun.complete({1: "x"}), errors.UploadEndedError)
+    assert_problem(await companion_begun.complete({1: "x"}), errors.UploadEndedError)
 
 
-async def test_a_ticket_deletes_nothing_that_has_arrived(begun: Begun) -> None:
-    named = begun.page.s3.put(begun.id, *SIZES)
-    await begun.complete(named)
-    answer = await begun.page.call("DELETE", begun.path, **begun.where)
+async def test_a_ticket_deletes_nothing_that_has_arrived(companion_begun: Begun) -> None:
+    named = companion_begun.page.s3.put(companion_begun.id, *SIZES)
+    await companion_begun.complete(named)
+    answer = await companion_begun.page.call(
+        "DELETE", companion_begun.path, **companion_begun.where
+    )
     assert_problem(answer, errors.UploadStateError)
-    assert begun.key in begun.page.s3.objects
+    assert companion_begun.key in companion_begun.page.s3.objects
 
 
-async def test_another_key_or_multipart_does_not_exist_for_a_ticket(begun: Begun) -> None:
-    companion = begun.page
+async def test_another_key_or_multipart_does_not_exist_for_a_ticket(companion_begun: Begun) -> None:
+    companion = companion_begun.page
     paths = (("GET", ""), ("GET", "/1"), ("DELETE", ""))
     for method, more in paths:
-        answer = await companion.call(method, begun.path + more, params={"key": "another"})
+        answer = await companion.call(
+            method, companion_begun.path + more, params={"key": "another"}
+        )
         assert_problem(answer, errors.UploadNotFoundError)
-        answer = await companion.call(method, "/multipart/another" + more, **begun.where)
+        answer = await companion.call(method, "/multipart/another" + more, **companion_begun.where)
         assert_problem(answer, errors.MultipartGoneError)
 
 
-async def test_a_ticket_is_its_users_own(house: House, begun: Begun) -> None:
-    companion = begun.page
+async def test_a_ticket_is_its_users_own(house: House, companion_begun: Begun) -> None:
+    companion = companion_begun.page
     await house.services.accounts.add_user("mallory", "another password")
     pair = await house.services.accounts.login("mallory", "another password", "192.0.2.3")
     companion.token = {"Authorization": f"Bearer {pair.access_token}"}
     await companion.get_ticket()
     for method, more in (("GET", ""), ("GET", "/1"), ("DELETE", "")):
-        answer = await companion.call(method, begun.path + more, **begun.where)
+        answer = await companion.call(method, companion_begun.path + more, **companion_begun.where)
         assert_problem(answer, errors.UploadNotFoundError)
-    assert_problem(await begun.complete({1: "x"}), errors.UploadNotFoundError)
+    assert_problem(await companion_begun.complete({1: "x"}), errors.UploadNotFoundError)
 
 
 async def test_a_revoked_ticket_opens_nothing(companion: CompanionPage) -> None:

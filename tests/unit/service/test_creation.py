@@ -241,7 +241,7 @@ class TestUnderAnIdempotencyKey:
             await asyncio.Event().wait()
             raise AssertionError
 
-        known, world.folders.folder_of = world.folders.folder_of, hangs  # type: ignore[method-assign]
+        known = world.folders.known_folder_of
         world.folders.known_folder_of = hangs  # type: ignore[method-assign, assignment]
         first = asyncio.create_task(world.creation.create(ADA, new(), idempotency_key="k"))
         await asking.wait()

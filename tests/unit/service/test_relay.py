@@ -189,6 +189,18 @@ async def test_a_multipart_that_is_gone_is_said_and_made_anew() -> None:
     assert (await take(world, FILE)).status is S.COMPLETED
 
 
+async def test_a_relay_that_another_has_overtaken_answers_the_completed_upload() -> None:
+    world = SmallParts(ten_by_ten())
+
+    async def overtaken() -> AsyncIterator[bytes]:
+        yield FILE[:10]
+        await take(world, FILE)
+        yield FILE[10:]
+
+    done = await world.relay.take(world.row(), None, overtaken())
+    assert (done.status, done.size) == (S.COMPLETED, len(FILE))
+
+
 async def test_each_part_is_signed_only_when_its_turn_has_come() -> None:
     world = SmallParts(ten_by_ten())
     signed_by_then: list[int] = []

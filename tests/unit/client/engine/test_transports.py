@@ -8,7 +8,7 @@ from client.problems import ApiError, CredentialsError, TransferError
 from tests.fakes.http_stub import Reply
 from tests.unit.client.engine.conftest import Scene
 from tests.unit.client.engine.fake_service import problem
-from tests.unit.client.engine.fake_store import once, refusal
+from tests.unit.client.engine.fake_store import CUT, once, refusal
 
 DEAD = "http://127.0.0.1:9"
 NO_KEYS = CredentialsError("Cognito does not answer", passing=True)
@@ -140,6 +140,26 @@ async def test_a_store_out_of_reach_is_reached_through_the_service(
     sent = await scene.send(file)
     assert sent.transports == ("relay",)
     scene.assert_arrived(file)
+
+
+async def test_a_store_that_is_always_cut_off_is_reached_through_the_service(
+    scene: Scene, file: Path
+) -> None:
+    scene.store.always = once(CUT)
+    sent = await scene.send(file)
+    assert sent.transports == ("relay",)
+    scene.assert_arrived(file)
+
+
+async def test_a_store_that_is_cut_off_later_is_tried_again_another_time(
+    scene: Scene, file: Path
+) -> None:
+    scene.store.faults = [None, None]
+    scene.store.always = once(CUT)
+    with pytest.raises(TransferError) as caught:
+        await scene.send(file)
+    assert "--resume" in caught.value.__notes__[0]
+    assert scene.service.relayed == []
 
 
 async def test_what_was_stored_before_is_not_relayed(scene: Scene, file: Path) -> None:

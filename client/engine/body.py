@@ -74,7 +74,6 @@ class Body(aiohttp.Payload):
                 await source.pace.wait_for(size)
             offset = self._offset + self._told
             await writer.write(await source.threads.read(source.file.read, offset, size))
-            self._watchdog.feed()
             self._tell(size)
 
     def take_back(self, kept: int = 0) -> None:

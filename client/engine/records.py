@@ -52,7 +52,7 @@ class Records:
 
     def _found(self, file: LocalFile, asked: Asked) -> Upload | None:
         for record in self._api.uploads(fingerprint=file.fingerprint):
-            if _fits(record, file, asked):
+            if _fits(record, asked):
                 return record
         return None
 
@@ -67,10 +67,9 @@ class Records:
             error.add_note(f"its record {record.id} could not be deleted: {second}")
 
 
-def _fits(record: Upload, file: LocalFile, asked: Asked) -> bool:
+def _fits(record: Upload, asked: Asked) -> bool:
     return (
         record.status in UNFINISHED | ARRIVED
-        and record.size == file.size
         and asked.profile in (None, record.profile)
         and asked.checksum in (None, record.checksum)
     )

@@ -77,9 +77,8 @@ class Sender:
             allow_redirects=False,
             proxy=_proxy_for(url),
         ) as answer:
+            # Answered early, the rest is not sent: aiohttp ends its writing, and the connection.
             content = await _read(answer.content)
-            if body.sent < (body.size or 0):
-                answer.close()  # it was answered early: the rest is of no use to anybody
             return Answer(answer.status, answer.reason or "", answer.headers, content)
 
 

@@ -14,17 +14,14 @@ class Watchdog:
         self._seconds = seconds
         self._timeout: asyncio.Timeout | None = None
 
-    def feed(self) -> None:
-        self._reschedule(asyncio.get_running_loop().time() + self._seconds)
-
     @contextmanager
     def resting(self) -> Iterator[None]:
-        """We are the ones who hold it up."""
+        """Something has moved, and now we are the ones who hold it up; then it begins anew."""
         self._reschedule(None)
         try:
             yield
         finally:
-            self.feed()
+            self._reschedule(asyncio.get_running_loop().time() + self._seconds)
 
     async def __aenter__(self) -> Self:
         self._timeout = asyncio.timeout(self._seconds)

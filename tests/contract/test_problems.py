@@ -77,7 +77,7 @@ async def test_an_error_becomes_a_problem(kind: type[UploadgateError]) -> None:
 def test_what_a_program_needs_to_go_on_is_a_member(
     error: UploadgateError, facts: dict[str, object]
 ) -> None:
-    body = json.loads(problems.problem_response(error).body)
+    body = json.loads(bytes(problems.problem_response(error).body))
     assert {name: body[name] for name in FACTS & body.keys()} == facts
 
 

@@ -43,14 +43,14 @@ FORBIDDEN = re.compile(
 _BUILT = """
 import importlib, json, pkgutil, sys
 import botocore.client, fastapi, httpx, sqlalchemy.ext.asyncio
-import main, settings, errors, logs
+import background, errors, logs, main, settings, wiring
 kinds = (fastapi.FastAPI, settings.Settings, botocore.client.BaseClient, httpx.Client,
          httpx.AsyncClient, sqlalchemy.ext.asyncio.AsyncEngine)
 for package in map(importlib.import_module, sys.argv[1:]):
     for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         if ".migrations" not in found.name and not found.name.endswith("__main__"):
             importlib.import_module(found.name)
-ours = {*sys.argv[1:], "main", "settings", "errors", "logs"}
+ours = {*sys.argv[1:], "background", "errors", "logs", "main", "settings", "wiring"}
 print(json.dumps(sorted(
     f"{name}.{key}"
     for name, module in list(sys.modules.items()) if name.split(".")[0] in ours

@@ -52,11 +52,12 @@ class House:
         services: Services = self.state["services"]
         return services
 
-    def client(self, address: str = ADDRESS) -> httpx.AsyncClient:
-        async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
-            await self.app({**scope, "state": dict(self.state)}, receive, send)
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, as the server hands it over."""
+        await self.app({**scope, "state": dict(self.state)}, receive, send)
 
-        transport = httpx.ASGITransport(with_state, client=(address, 1234))
+    def client(self, address: str = ADDRESS) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(self.answer, client=(address, 1234))
         return httpx.AsyncClient(transport=transport, base_url="http://test", timeout=10)
 
     def rows(self) -> dict[str, int]:
@@ -96,6 +97,7 @@ def settings(folder: Path, endpoint: str, **changes: Any) -> Settings:
         "store": {"endpoint": endpoint},
         "webhooks": {"seaweedfs_tokens": [WEBHOOK_TOKEN]},
         "completion": {"sweep_interval_seconds": 3600},
+        "relay": {"idle_seconds": 2},
         "http": {"body_limit": 8192, "cors_origins": ["https://app.example"]},
     }
     for name, value in changes.items():

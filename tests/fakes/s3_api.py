@@ -29,6 +29,7 @@ class Object:
     size: int
     etag: str
     upload_id: str
+    content_type: str = "text/plain"
 
 
 class S3Api:
@@ -50,9 +51,11 @@ class S3Api:
             self.multiparts[multipart_id].parts[number] = (size, named[number])
         return named
 
-    def store(self, key: str, size: int, upload_id: str = "") -> None:
+    def store(
+        self, key: str, size: int, upload_id: str = "", content_type: str = "text/plain"
+    ) -> None:
         """An object, as a client would have put it in one request."""
-        self.objects[key] = Object(size, "etag-of-one", upload_id)
+        self.objects[key] = Object(size, "etag-of-one", upload_id, content_type)
 
     def __call__(self, request: Request) -> Reply:
         if "x-amz-target" in request.headers:
@@ -119,7 +122,11 @@ class S3Api:
         if request.method == "DELETE":
             del self.objects[key]
             return Reply(204)
-        headers = {"ETag": f'"{found.etag}"', "Content-Type": "text/plain", _MARK: found.upload_id}
+        headers = {
+            "ETag": f'"{found.etag}"',
+            "Content-Type": found.content_type,
+            _MARK: found.upload_id,
+        }
         return Reply(headers=headers, promised=found.size)
 
 

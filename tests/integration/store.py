@@ -57,7 +57,8 @@ async def head(stack: Stack, upload: Any) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = await asyncio.to_thread(service(stack).head_object, **place(upload))
     except ClientError as error:
-        assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+            raise
         return None
     return found
 

@@ -6,7 +6,6 @@ At a replica that no webhook reaches: what is told here, completing itself has f
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,16 +101,18 @@ async def test_a_file_that_shrank_is_told_by_its_short_part(sender: Sender) -> N
     assert (await sender.download(upload)).content == CONTENT
 
 
-async def test_of_many_calls_at_once_all_end_in_the_one_completed_upload(sender: Sender) -> None:
-    for _ in range(3):
-        upload = await sender.announce(len(CONTENT))
-        await sender.send(upload, CONTENT, [1, 2, 3])
-        answers = await asyncio.gather(*(sender.complete(upload) for _ in range(5)))
-        told = [(answer.status_code, answer.json().get("code")) for answer in answers]
-        assert told == [(200, None)] * 5
-        [etag] = {answer.json()["etag"] for answer in answers}
-        shown = await sender.show(upload)
-        assert (shown["status"], shown["etag"]) == ("completed", etag)
+@pytest.mark.parametrize("_round", range(3))
+async def test_of_many_calls_at_once_all_end_in_the_one_completed_upload(
+    sender: Sender, _round: int
+) -> None:
+    upload = await sender.announce(len(CONTENT))
+    await sender.send(upload, CONTENT, [1, 2, 3])
+    answers = await asyncio.gather(*(sender.complete(upload) for _ in range(5)))
+    told = [(answer.status_code, answer.json().get("code")) for answer in answers]
+    assert told == [(200, None)] * 5
+    [etag] = {answer.json()["etag"] for answer in answers}
+    shown = await sender.show(upload)
+    assert (shown["status"], shown["etag"]) == ("completed", etag)
     assert (await sender.download(upload)).content == CONTENT
 
 
@@ -158,6 +159,24 @@ async def test_an_object_of_another_size_that_the_user_wrote_meanwhile_is_reject
     assert shown["status"] == "rejected"
     assert await store.gone(stack, upload)
     await eventually(lambda: store.no_multipart(stack, upload), "the multipart is gone")
+    await deaf.usage_is(sender.user, 0, 0, "default")
+
+
+@pytest.mark.parametrize("_round", range(5))
+async def test_completing_and_deleting_at_once_agree_in_the_end(
+    stack: Stack, deaf: Replica, sender: Sender, _round: int
+) -> None:
+    upload = await sender.announce(len(CONTENT))
+    await sender.send(upload, CONTENT, [1, 2, 3])
+    deleting = sender.ask("DELETE", f"/{upload['id']}")
+    answers = await asyncio.gather(sender.complete(upload), deleting)
+    for answer in answers:
+        code = answer.json().get("code")
+        assert answer.status_code == 200 or code in {"upload_ended", "upload_state"}, answer.text
+    if (await sender.show(upload))["status"] == "completed":
+        assert (await sender.ask("DELETE", f"/{upload['id']}")).json()["status"] == "deleted"
+    await eventually(lambda: store.gone(stack, upload), "the object is gone")
+    assert await store.no_multipart(stack, upload)
     await deaf.usage_is(sender.user, 0, 0, "default")
 
 

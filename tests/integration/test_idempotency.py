@@ -3,14 +3,13 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from tests.integration import store
 from tests.integration.replica import Replica, replica
-from tests.integration.sender import MIB, Sender, opened_sender, problem
+from tests.integration.sender import MIB, Sender, problem
 from tests.integration.stack import Stack, eventually
 
 PART = 5 * MIB

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.integration import store
-from tests.integration.sender import MIB, Sender, opened_sender, piece, problem, sender_at
+from tests.integration.sender import MIB, Sender, piece, problem, sender_at
 from tests.integration.stack import Stack
 
 CONTENT = os.urandom(9 * MIB)
@@ -27,7 +27,8 @@ async def other(stack: Stack) -> AsyncIterator[Sender]:
         yield opened
 
 
-ROUTES: list[tuple[str, str, dict[str, Any]]] = [
+Route = tuple[str, str, dict[str, Any]]
+ROUTES: list[Route] = [
     ("GET", "", {}),
     ("DELETE", "", {}),
     ("GET", "/download", {}),
@@ -40,11 +41,12 @@ ROUTES: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "more"), ROUTES)
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route[0]} {route[1]}")
 @pytest.mark.parametrize("size", [5, len(CONTENT)], ids=["small", "in parts"])
 async def test_another_users_upload_does_not_exist(
-    stack: Stack, owner: Sender, other: Sender, size: int, method: str, path: str, more: Any
+    stack: Stack, owner: Sender, other: Sender, size: int, route: Route
 ) -> None:
+    method, path, more = route
     upload = await owner.announce(size)
     theirs = problem(
         await other.ask(method, f"/{upload['id']}{path}", **more), 404, "upload_not_found"
@@ -72,10 +74,9 @@ async def test_a_verdict_is_no_users_own_affair(owner: Sender) -> None:
     problem(answer, 403, "missing_scope")
 
 
-@pytest.mark.parametrize(("method", "path", "more"), ROUTES)
-async def test_a_stranger_learns_nothing(
-    stack: Stack, owner: Sender, method: str, path: str, more: Any
-) -> None:
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route[0]} {route[1]}")
+async def test_a_stranger_learns_nothing(stack: Stack, owner: Sender, route: Route) -> None:
+    method, path, more = route
     upload = await owner.announce(5)
     address = f"/v1/uploads/{upload['id']}{path}"
     answer = await stack.api.request(method, address, **more)

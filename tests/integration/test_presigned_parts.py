@@ -1,9 +1,12 @@
 """A large file in presigned parts, of which a client sends again only what is missing."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 
 from tests.integration import store
@@ -141,8 +144,32 @@ async def test_a_dropped_multipart_is_noticed_when_parts_are_listed(
     await _sent_anew(sender, upload)
 
 
+async def test_of_many_who_make_it_anew_at_once_all_get_the_one(
+    stack: Stack, sender: Sender
+) -> None:
+    upload = await sender.announce(len(CONTENT))
+    await store.abort(stack, upload)
+    assert await sender.arrived(upload) == {}
+    answers = await asyncio.gather(*(sender.sign(upload, [1, 2, 3]) for _ in range(10)))
+    assert {answer.status_code for answer in answers} == {200}
+    urls = [part["url"] for answer in answers for part in answer.json()["parts"]]
+    [made] = {parse_qs(urlsplit(url).query)["uploadId"][0] for url in urls}
+    assert await store.multiparts(stack, upload) == [made]
+    await _sent_anew(sender, upload)
+
+
+async def test_the_largest_object_of_all_can_be_begun(sender: Sender) -> None:
+    size = 10_000 * 5 * 1024 * MIB
+    upload = await sender.announce(size)
+    assert (upload["multipart"]["part_count"], upload["size"]) == (10_000, size)
+    [_, last] = await sender.signed(upload, [1, 10_000])
+    assert httpx.Headers(last["headers"])["content-length"] == str(5 * 1024 * MIB)
+    told = problem(await sender.complete(upload), 409, "upload_incomplete")
+    assert told["missing_parts"] == list(range(1, 1001))
+    assert (await sender.ask("DELETE", f"/{upload['id']}")).json()["status"] == "aborted"
+
+
 async def _sent_anew(sender: Sender, upload: Any) -> None:
-    assert (await sender.show(upload))["multipart"] is None
     await sender.send(upload, CONTENT, [1, 2, 3])
     anew = (await sender.show(upload))["multipart"]
     assert anew["upload_id"] != upload["multipart"]["upload_id"]

@@ -126,6 +126,20 @@ async def test_at_the_threshold_it_is_one_put_and_a_byte_more_goes_in_parts(
     assert (await sender.download(parts)).content == content
 
 
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/plain;  charset=utf-8", 'a/b; c="d  e;,="', "a/b ;\tc=d", "X/Y+z; a=%20&b="],
+)
+@pytest.mark.parametrize("how", ["put", "post"])
+async def test_a_type_with_odd_parameters_is_signed_as_it_is_sent(
+    sender: Sender, content_type: str, how: str
+) -> None:
+    upload = await sender.announce(len(CONTENT), content_type=content_type)
+    sent = await getattr(sender, how)(upload[how], CONTENT)
+    assert sent.status_code in {200, 201}, sent.text
+    assert (await sender.completed(upload))["content_type"] == content_type
+
+
 async def test_completing_before_anything_has_arrived_says_so(sender: Sender) -> None:
     upload = await _small(sender)
     told = problem(await sender.complete(upload), 409, "upload_incomplete")

@@ -1,18 +1,16 @@
-"""What a profile allows, and what it does with what has arrived."""
+"""What a profile takes, and how much of it."""
 
 import json
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from tests.integration import store
 from tests.integration.replica import Replica, replica
-from tests.integration.sender import Sender, problem
-from tests.integration.stack import Stack, eventually
+from tests.integration.sender import MIB, Sender, problem
+from tests.integration.stack import Stack
 
 CONTENT = b"hello, profile"
 SIZE = len(CONTENT)
@@ -26,7 +24,7 @@ PROFILES: dict[str, Any] = {
     "few": {"max_in_flight": 2},
     "small": {"quota": 2 * SIZE},
     "relayed": {"transports": ["relay"]},
-    "held": {"quarantine": True},
+    "direct": {"transports": ["presigned"]},
 }
 SETTINGS = {
     "UPLOADGATE_UPLOADS__PROFILES": json.dumps(PROFILES),
@@ -47,15 +45,6 @@ async def sender(shop: Replica) -> AsyncIterator[Sender]:
         yield opened
 
 
-async def _arrived(sender: Sender, profile: str) -> Any:
-    """By a form, which a client could send again. With `post` as it was."""
-    upload = await sender.announce(SIZE, profile=profile)
-    assert (await sender.post(upload["post"], CONTENT)).status_code == 201
-    answer = await sender.complete(upload)
-    assert answer.status_code == 200, answer.text
-    return answer.json() | {"post": upload["post"]}
-
-
 AVATAR = {"profile": "avatar", "filename": "me.PNG", "content_type": "image/png"}
 
 
@@ -65,7 +54,7 @@ async def test_what_the_profile_takes_goes_where_it_says(sender: Sender) -> None
     assert re.search(rf"/avatars/20\d\d/{upload['id']}\.PNG$", upload["key"])
     assert (await sender.put(upload["put"], CONTENT)).status_code == 200
     await sender.completed(upload)
-    await sender.announce(0, **AVATAR, **{})
+    await sender.announce(0, **AVATAR)
 
 
 @pytest.mark.parametrize(
@@ -132,63 +121,7 @@ async def test_only_the_transports_of_the_profile_are_had(sender: Sender) -> Non
         problem(await sender.switch(upload, transport), 403, "policy")
     assert (await sender.relay(upload, CONTENT)).json()["status"] == "completed"
 
-
-async def _verdict(shop: Replica, upload: Any, verdict: str, **more: Any) -> Any:
-    async with shop.sender(await shop.user(admin=True)) as admin:
-        return await admin.ask(
-            "POST", f"/{upload['id']}/verdict", json={"verdict": verdict, **more}
-        )
-
-
-async def test_what_is_quarantined_is_given_back_only_after_a_clean_verdict(
-    shop: Replica, sender: Sender
-) -> None:
-    upload = await _arrived(sender, "held")
-    assert (upload["status"], upload["completed_at"]) == ("quarantined", None)
-    problem(await sender.ask("GET", f"/{upload['id']}/download"), 409, "upload_state")
-    own = await sender.ask("POST", f"/{upload['id']}/verdict", json={"verdict": "clean"})
-    assert problem(own, 403, "missing_scope")["retry_mode"] == "fatal"
-
-    for _ in range(2):
-        assert (await _verdict(shop, upload, "clean")).json()["status"] == "completed"
-    assert (await sender.show(upload))["completed_at"] is not None
-    assert (await sender.download(upload)).content == CONTENT
-    problem(await _verdict(shop, upload, "rejected"), 409, "upload_state")
-
-
-async def test_a_rejecting_verdict_deletes_the_object_and_says_why(
-    stack: Stack, shop: Replica, sender: Sender
-) -> None:
-    upload = await _arrived(sender, "held")
-    rejected = await _verdict(shop, upload, "rejected", reason="a virus")
-    assert (rejected.json()["status"], rejected.json()["status_reason"]) == ("rejected", "a virus")
-    assert await store.gone(stack, upload)
-    await shop.usage_is(sender.user, 0, 0, "held")
-    problem(await sender.ask("GET", f"/{upload['id']}/download"), 409, "upload_ended")
-
-
-async def test_no_verdict_releases_what_was_written_again_after_it_was_looked_at(
-    stack: Stack, shop: Replica, sender: Sender
-) -> None:
-    upload = await _arrived(sender, "held")
-    assert (await sender.post(upload["post"], CONTENT.upper())).status_code == 201
-    problem(await _verdict(shop, upload, "clean"), 409, "upload_state")
-    problem(await sender.ask("GET", f"/{upload['id']}/download"), 409, "upload_state")
-    rejected = await _verdict(shop, upload, "rejected", reason="it changed")
-    assert rejected.json()["status"] == "rejected"
-    await eventually(lambda: store.gone(stack, upload), "the object is gone")
-
-
-async def test_what_was_written_again_in_quarantine_can_still_be_deleted(
-    stack: Stack, shop: Replica, sender: Sender
-) -> None:
-    upload = await _arrived(sender, "held")
-    assert (await sender.post(upload["post"], CONTENT.upper())).status_code == 201
-
-    async def ended() -> bool:
-        answer = await sender.ask("DELETE", f"/{upload['id']}")
-        return answer.status_code == 200
-
-    await eventually(ended, "it is deleted", 10)
-    await eventually(lambda: store.gone(stack, upload), "the object is gone")
-    await shop.usage_is(sender.user, 0, 0, "held")
+    large = await sender.announce(9 * MIB, profile="relayed", transport="relay")
+    problem(await sender.sign(large, [1]), 403, "policy")
+    direct = await sender.announce(SIZE, profile="direct")
+    problem(await sender.relay(direct, CONTENT), 403, "policy")

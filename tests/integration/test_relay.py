@@ -51,9 +51,7 @@ async def sender(twins: tuple[Replica, Replica]) -> AsyncIterator[Sender]:
 
 
 @pytest.fixture
-async def at_the_other(
-    twins: tuple[Replica, Replica], sender: Sender
-) -> AsyncIterator[Sender]:
+async def at_the_other(twins: tuple[Replica, Replica], sender: Sender) -> AsyncIterator[Sender]:
     """The same user, at the other replica."""
     async with opened_sender(twins[1].api, sender.user) as opened:
         yield opened

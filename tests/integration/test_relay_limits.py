@@ -74,7 +74,7 @@ def _peak(narrow: Replica) -> int:
 
 def _files(narrow: Replica) -> set[str]:
     """What it has open, sockets and pipes aside."""
-    links = (os.readlink(fd) for fd in (_process(narrow) / "fd").iterdir())
+    links = (str(fd.readlink()) for fd in (_process(narrow) / "fd").iterdir())
     return {link for link in links if link.startswith("/")}
 
 

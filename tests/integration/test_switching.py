@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -105,9 +104,7 @@ async def test_asking_for_parts_is_the_switch_from_credentials(
     upload = await sender.announce(SIZE, transport="credentials")
     keys = await sender.api.post("/v1/credentials/exchange", headers=sender.user.headers)
     named = {**store.place(upload), "UploadId": upload["multipart"]["upload_id"]}
-    store.client(keys.json()).upload_part(
-        **named, PartNumber=1, Body=piece(upload, CONTENT, 1)
-    )
+    store.client(keys.json()).upload_part(**named, PartNumber=1, Body=piece(upload, CONTENT, 1))
     await sender.send(upload, CONTENT, [2])
     shown = await sender.show(upload)
     assert (shown["transport"], shown["transport_reason"]) == ("presigned", "switched")
@@ -115,9 +112,7 @@ async def test_asking_for_parts_is_the_switch_from_credentials(
 
     back = await sender.switch(upload, "credentials")
     assert (back.status_code, back.json()["transport"]) == (200, "credentials")
-    store.client(keys.json()).upload_part(
-        **named, PartNumber=3, Body=piece(upload, CONTENT, 3)
-    )
+    store.client(keys.json()).upload_part(**named, PartNumber=3, Body=piece(upload, CONTENT, 3))
     assert (await _range(sender, upload, 3 * PART, SIZE))["status"] == "completed"
     assert (await sender.download(upload)).content == CONTENT
 

@@ -247,6 +247,15 @@ async def test_a_multipart_of_ours_that_was_not_needed_is_left_to_the_sweep(
     assert (made.multiparts.under_way, made.store.holds(KEY)) == ({}, True)
 
 
+async def test_what_is_written_again_in_quarantine_is_rejected() -> None:
+    """Or a verdict on what was looked at would release other bytes."""
+    made = profiled(Profile(quarantine=True), S.QUARANTINED, stored(etag="two"))
+    outcome, record = await settled(made)
+    assert (outcome, record.status, record.charged) == (Outcome.REJECTED, S.REJECTED, 0)
+    assert record.status_reason == "it was written again while in quarantine"
+    assert not made.store.holds(KEY)
+
+
 async def test_one_that_is_replaced_before_the_sweep_came_is_cleared_all_the_same() -> None:
     made = world(S.COMPLETED, stored(etag="two"), multipart_id="mp_1")
     made.multiparts.begin(KEY)

@@ -142,6 +142,21 @@ async def test_an_object_that_is_there_already_is_left_to_the_service(
     assert {put.headers["if-none-match"] for put in scene.store.puts} == {"*"}
 
 
+async def test_what_has_arrived_has_arrived_although_every_answer_was_lost(
+    scene: Scene, file_of: FileOf
+) -> None:
+    def told_by_the_store(name: str) -> None:
+        if name == "upload":
+            scene.service.record["status"] = "completed"
+
+    scene.service.on_call = told_by_the_store
+    scene.store.faults = [once(LOST)]
+    scene.store.always = once(CUT)
+    sent = await scene.send(file_of(0.5), transport="credentials")
+    assert sent.record.status == "completed"
+    assert scene.service.asked("delete") == []
+
+
 async def test_what_the_service_misses_is_sent_again(scene: Scene, file: Path) -> None:
     def loses_two(name: str) -> None:
         if name == "complete" and len(scene.service.asked("complete")) == 1:

@@ -89,7 +89,9 @@ async def test_a_failed_early_renewal_disturbs_nobody_and_is_tried_again_later(
     mint.after(minutes=45)
     assert await _id(ring) == "ASIA1"
     await eventually(lambda: ring._running is None)
-    assert [await _id(ring) for _ in range(3)] == ["ASIA1"] * 3
+    for _ in range(3):
+        assert await _id(ring) == "ASIA1"
+        await asyncio.sleep(0)
     assert mint.issued == 2
     mint.after(seconds=21)
     assert await _id(ring) == "ASIA1"

@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,14 @@ async def test_what_moves_slowly_is_not_given_up(sender: Sender, source: Source)
         watchdog = Watchdog(0.3)
         answer = await sender.put(url, {}, Body(source, 0, source.file.size, watchdog), watchdog)
         assert answer.status == 200
+
+
+async def test_what_our_own_limit_holds_up_is_not_given_up(sender: Sender, source: Source) -> None:
+    async with HttpStub.serving() as stub:
+        slow = replace(source, pace=Pace(40 * KIB))
+        watchdog = Watchdog(0.1)  # shorter than the pauses between two blocks
+        body = Body(slow, 0, 16 * KIB, watchdog)
+        assert (await sender.put(stub.url, {}, body, watchdog)).status == 200
 
 
 async def test_an_early_refusal_is_heard_and_the_rest_not_sent(

@@ -123,14 +123,16 @@ async def test_keys_for_another_folder_are_not_tried(scene: Scene, file: Path) -
 async def test_keys_that_the_store_never_takes_give_way_to_addresses(
     scene: Scene, file: Path
 ) -> None:
-    def only_the_services(_: object) -> Reply | None:
+    def only_the_services_and_not_at_first(_: object) -> Reply | None:
         mine = scene.store.puts[-1].by.startswith("ASIA")
-        return refusal("AccessDenied") if mine else None
+        refused_anew = len([put for put in scene.store.puts if put.by.startswith("service-")]) == 1
+        return refusal("AccessDenied") if mine or refused_anew else None
 
-    scene.store.always = only_the_services
+    scene.store.always = only_the_services_and_not_at_first
     sent = await scene.send(file)
     assert sent.transports == ("presigned",)
     assert scene.of(Switched)[0].reason == "AccessDenied"
+    scene.assert_arrived(file)
 
 
 async def test_a_store_out_of_reach_is_reached_through_the_service(

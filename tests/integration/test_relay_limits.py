@@ -66,10 +66,15 @@ async def test_one_relay_too_many_is_told_to_come_again_and_all_else_goes_on(
 
 
 def _peak(narrow: Replica) -> int:
-    """The most memory that the service's process has ever had, in bytes."""
+    """The most memory that the service's process has had since it was forgotten, in bytes."""
     status = (_process(narrow) / "status").read_text()
     [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
     return int(line.split()[1]) * 1024
+
+
+def _forget_peak(narrow: Replica) -> None:
+    """That of its start, which would hide a relay's (proc(5), clear_refs)."""
+    (_process(narrow) / "clear_refs").write_text("5")
 
 
 def _files(narrow: Replica) -> set[str]:
@@ -88,6 +93,7 @@ async def test_a_relay_of_256_mib_takes_little_memory_and_no_file(
 ) -> None:
     small = await sender.announce(len(CONTENT), transport="relay")
     assert (await sender.relay(small, CONTENT)).json()["status"] == "completed"
+    _forget_peak(narrow)
     before, opened = _peak(narrow), _files(narrow)
     seen: set[str] = set()
 

@@ -9,6 +9,7 @@ import pytest
 from client.engine.events import Begun
 from client.engine.local_file import LocalFile
 from client.problems import FileError, NetworkError, TransferError
+from tests.fakes.eventually import eventually
 from tests.unit.client.engine.conftest import Scene
 from tests.unit.client.engine.fake_service import PART, problem
 from tests.unit.client.engine.fake_store import SILENCE, once, refusal
@@ -25,6 +26,8 @@ async def _interrupted(scene: Scene, file: Path, **more: object) -> None:
     [note] = caught.value.__notes__
     # What was just being answered when it failed is kept, but not counted.
     assert re.fullmatch(r"[456] parts are kept at the store: --resume goes on from there", note)
+    # What was given up while it was under way is still to be refused.
+    await eventually(lambda: not scene.store.stub._talks)
     scene.store.always = None
     scene.store.puts.clear()
     scene.events.clear()

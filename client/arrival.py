@@ -23,13 +23,14 @@ def wait_until_settled(
     clock: Callable[[], float] = time.monotonic,
     jitter: Callable[[], float] = random.random,
 ) -> Upload:
-    """The completed record. Raises RejectedError when it ends otherwise, NotVerifiedError when
-    it has not ended by then. `pause` may return something true to stop waiting.
+    """The completed record, or the quarantined one: a verdict comes when it comes. Raises
+    RejectedError when it ends otherwise, NotVerifiedError when it has not ended by then. `pause`
+    may return something true to stop waiting.
     """
     deadline, delay = clock() + deadline_seconds, _FIRST_DELAY
     while True:
         upload = api.upload(upload_id)
-        if upload.settled:
+        if upload.settled or upload.status == "quarantined":
             return _completed(upload)
         left = deadline - clock()
         if left <= 0 or pause(min(left, delay * (0.5 + jitter() / 2))):
@@ -38,7 +39,7 @@ def wait_until_settled(
 
 
 def _completed(upload: Upload) -> Upload:
-    if upload.status == "completed":
+    if upload.status in {"completed", "quarantined"}:
         return upload
     reason = upload.status_reason or "no reason was given"
     raise RejectedError(upload.status, f"upload {upload.id} is {upload.status}: {reason}")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from client.problems import BadAnswerError
 from client.signed import Body, Multipart, Signed, moment, text
@@ -144,8 +144,8 @@ class Checksum:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A record. `raw` is the whole answer, as the API shows it; with `put` it holds an address
-    that is as good as the bytes, so what is shown to people is `shown`.
+    """A record. `raw` is the whole answer, as the API shows it; while `put` is there it holds an
+    address that is as good as the bytes, and is not for people's eyes.
     """
 
     id: str
@@ -168,11 +168,6 @@ class Upload:
     @property
     def settled(self) -> bool:
         return self.status in SETTLED
-
-    @property
-    def shown(self) -> dict[str, Any]:
-        """The answer without its signed addresses."""
-        return {**self.raw, **dict.fromkeys({"put", "post"} & self.raw.keys())}
 
     @classmethod
     def read(cls, body: Body) -> "Upload":

@@ -43,10 +43,16 @@ def wait(http_for: HttpFor, tokens: Tokens, record: dict[str, Any]) -> Any:
 
 
 def test_it_asks_ever_less_often_until_the_end(wait: Any) -> None:
-    scene, run = wait("pending", "uploading", "received", "quarantined", "completed")
+    scene, run = wait("pending", "uploading", "received", "received", "completed")
     assert run().status == "completed"
     assert scene.pauses == sorted(scene.pauses)
     assert len(scene.pauses) == 4
+
+
+def test_a_verdict_is_not_waited_for(wait: Any) -> None:
+    scene, run = wait("received", "quarantined")
+    assert run().status == "quarantined"
+    assert len(scene.pauses) == 1
 
 
 @pytest.mark.parametrize("status", ["rejected", "aborted", "expired", "deleted", "replaced"])

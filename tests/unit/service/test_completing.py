@@ -134,6 +134,7 @@ class TestAMultipart:
         if rejected:
             with pytest.raises(UploadRejectedError, match="9 bytes allowed"):
                 await complete(world)
+            assert world.multiparts.calls["complete"] == 0
         else:
             assert (await complete(world)).charged == SMALLEST_PART
 

@@ -201,6 +201,19 @@ async def test_a_relay_that_another_has_overtaken_answers_the_completed_upload()
     assert (done.status, done.size) == (S.COMPLETED, len(FILE))
 
 
+async def test_another_relay_of_the_same_bytes_may_complete_it_meanwhile() -> None:
+    world = SmallParts(ten_by_ten())
+
+    async def overtaken() -> AsyncIterator[bytes]:
+        yield FILE[:10]
+        assert (await take(world, FILE)).status is S.COMPLETED
+        yield FILE[10:]
+
+    completed = await world.relay.take(world.row(), None, overtaken())
+    assert (completed.status, completed) == (S.COMPLETED, world.row())
+    assert world.records.moves == [S.RECEIVED, S.COMPLETED]
+
+
 async def test_each_part_is_signed_only_when_its_turn_has_come() -> None:
     world = SmallParts(ten_by_ten())
     signed_by_then: list[int] = []

@@ -310,7 +310,6 @@ class ContentRangeError(UploadgateError):
 
     code = "content_range"
     title = "The content does not begin where it is to go on"
-    retry_mode = "resign"
 
     def __init__(
         self,
@@ -340,9 +339,14 @@ class QuotaExceededError(UploadgateError):
 
 
 class TooManyUploadsError(UploadgateError):
+    """Of one user; waiting helps once one of them has ended."""
+
     code = "too_many_uploads"
     title = "Too many uploads are in flight"
     retry_mode = "wait"
+
+    def __init__(self, detail: str | None = None, *, retry_after: int | None = 10) -> None:
+        super().__init__(detail, retry_after=retry_after)
 
 
 class InvalidTicketError(UploadgateError):

@@ -18,6 +18,8 @@ _TELLING = re.compile(
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _SIGNED = re.compile(r"(X-Amz-(?:Signature|Security-Token|Credential)=)[^&\s\"']+", re.IGNORECASE)
 _REFRESH = re.compile(r"\brt_[A-Za-z0-9_-]{16,}")
+# Tickets in addresses: companion ones, and those for one operation (JSON, then a signature).
+_TICKET = re.compile(r"\bupt_[A-Za-z0-9_-]{16,}|\bWyJ[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]+")
 _STRUCK = "***"
 
 # At debug these print requests whole, headers and all.
@@ -41,6 +43,7 @@ def _strike(value: Any) -> Any:
     if isinstance(value, str):
         value = _JWT.sub(_STRUCK, value)
         value = _SIGNED.sub(rf"\1{_STRUCK}", value)
+        value = _TICKET.sub(_STRUCK, value)
         return _REFRESH.sub(_STRUCK, value)
     if isinstance(value, dict):
         return {

@@ -90,6 +90,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         max_concurrent=http.max_concurrent,
         max_concurrent_webhooks=http.max_concurrent_webhooks,
         max_concurrent_relays=settings.relay.max_concurrent,
+        long_bodies=routers.s3_multipart.LONG_LISTS,
         max_waiting=http.max_waiting,
         wait_seconds=http.wait_seconds,
     )
@@ -103,6 +104,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         },
         seconds=http.body_seconds,
         idle_seconds=settings.relay.idle_seconds,
+        least_rate=settings.relay.least_rate,
     )
     app.add_middleware(
         CORSMiddleware,

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -23,16 +24,21 @@ from service.uploads.keys import DEFAULT_TEMPLATE, is_template
 
 DEVELOPMENT_SIGNING_KEY = "development-only-signing-key-change-me"
 
+
+def _lower(value: object) -> object:
+    """Before the pattern is looked at, which pydantic's own `to_lower` is not."""
+    return value.lower() if isinstance(value, str) else value
+
+
 Dependency = Literal["database", "store", "cognito"]
 TransportName = Literal["credentials", "presigned", "relay"]
 ProfileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,64}$")]
 ContentType = Annotated[
     str,
-    StringConstraints(
-        to_lower=True, pattern=r"^[a-z0-9!#$&^_.+-]+/(\*|[a-z0-9!#$&^_.+-]+)$", max_length=255
-    ),
+    BeforeValidator(_lower),
+    StringConstraints(pattern=r"^[a-z0-9!#$&^_.+-]+/(\*|[a-z0-9!#$&^_.+-]+)$", max_length=255),
 ]
-Extension = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[a-z0-9]{1,20}$")]
+Extension = Annotated[str, BeforeValidator(_lower), StringConstraints(pattern=r"^[a-z0-9]{1,20}$")]
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -284,8 +290,14 @@ class RelaySettings(Group):
     max_concurrent: Count = Field(
         20, description="Relays of one replica at once; more are told to come again."
     )
+    max_per_user: Count = Field(5, description="Relays of one user at once, on one replica.")
     idle_seconds: Seconds = Field(
         30, description="Longest time without a byte from the client, or to the store."
+    )
+    least_rate: Annotated[int, Field(ge=0)] = Field(
+        1024,
+        description="Bytes a second that a client must send on the average, beyond the first "
+        "`idle_seconds`.",
     )
 
 
@@ -293,7 +305,7 @@ class TicketSettings(Group):
     """Addresses for clients that can send no Authorization header (Uppy)."""
 
     companion_seconds: Count = Field(
-        43_200, description="Life of a companion ticket: uploads begun with it end with it."
+        43_200, description="Life of a companion ticket: uploads begun with it expire with it."
     )
     operation_seconds: Count = Field(
         3600, description="Life of the ticket for one multipart operation of one upload."

@@ -17,6 +17,7 @@ from auth.accounts import Accounts
 from aws.clients import AwsAccess, AwsClients
 from aws.cognito import CognitoIdentityPool
 from aws.multiparts import S3Multiparts
+from aws.part_lister import PartLister
 from aws.s3 import S3Store
 from aws.signer.credentials import SessionCredentials
 from aws.signer.presigner import Presigner
@@ -59,6 +60,9 @@ from state.inbox import SqlInbox
 from state.tickets import SqlTickets
 from state.uploads import SqlUploadRecords
 
+# Of the temporary credentials that Cognito gives, which can write until then.
+_KEYS_LIFE = timedelta(hours=1)
+
 
 @asynccontextmanager
 async def opened_services(settings: Settings, version: str) -> AsyncIterator[Services]:
@@ -75,7 +79,10 @@ async def opened_services(settings: Settings, version: str) -> AsyncIterator[Ser
                 idle_seconds=settings.relay.idle_seconds,
             )
         )
-        services, chores = _build(settings, database, clients, accounts, sink)
+        lister = await stack.enter_async_context(_lister(settings, clients))
+        services, chores = _build(
+            settings, database, clients, accounts, sink=sink, lister=lister
+        )
         if settings.webhooks.sns_topic_arns:
             receiver = await _sns_receiver(settings, clients, stack)
             services = replace(services, sns=receiver)
@@ -151,9 +158,11 @@ def _build(
     database: Database,
     clients: AwsClients,
     accounts: Accounts,
+    *,
     sink: StoreSink,
+    lister: PartLister,
 ) -> tuple[Services, list[background.Chore]]:
-    parts = _parts(settings, database, clients, sink)
+    parts = _parts(settings, database, clients, sink, lister)
     settlement = _settlement(parts)
     transports = Transports(folders=parts.grants, policy=parts.policy)
     transfers = _transfers(parts, transports)
@@ -193,11 +202,16 @@ def _build(
             clock=utc_now,
         ),
         sites=Sites(bucket, settings.public_url.rstrip("/"), parts.signer.location),
-        downloads=Downloads(signer=parts.signer, policy=parts.policy, url_life=parts.url_life),
-        verdicts=Verdicts(
-            records=parts.records, store=parts.store, overdue=parts.overdue, clock=utc_now
+        downloads=Downloads(
+            records=parts.records,
+            store=parts.store,
+            signer=parts.signer,
+            policy=parts.policy,
+            url_life=parts.url_life,
+            clock=utc_now,
         ),
-        completion=_completion(parts, settlement),
+        verdicts=Verdicts(records=parts.records, store=parts.store, clock=utc_now),
+        completion=_completion(parts, settlement, completing),
         readiness=_readiness(settings, database, parts.store, parts.grants),
         seaweedfs=FilerReceiver(tokens=tokens, bucket=bucket) if tokens else None,
     )
@@ -209,12 +223,19 @@ def _build(
     ]
 
 
-def _parts(settings: Settings, database: Database, clients: AwsClients, sink: StoreSink) -> _Parts:
+def _parts(
+    settings: Settings,
+    database: Database,
+    clients: AwsClients,
+    sink: StoreSink,
+    lister: PartLister,
+) -> _Parts:
     policy = Policy(_profiles(settings.uploads), settings.credentials.issue)
     records = SqlUploadRecords(database)
     multiparts = S3Multiparts(
         clients.s3,
         clients.s3_completing,
+        lister,
         call_seconds=settings.aws.call_timeout_seconds,
         complete_seconds=settings.uploads.complete_timeout_seconds,
     )
@@ -241,8 +262,20 @@ def _signer(settings: Settings, credentials: SessionCredentials, *, public: bool
     return Presigner(
         credentials=credentials,
         region=settings.aws.region,
-        bucket=store.bucket,
         endpoint=(store.public_endpoint if public else None) or store.endpoint,
+    )
+
+
+def _lister(
+    settings: Settings, clients: AwsClients
+) -> contextlib.AbstractAsyncContextManager[PartLister]:
+    return PartLister.opened(
+        _signer(settings, clients.credentials, public=False),
+        connections=settings.aws.max_connections,
+        connect_seconds=settings.aws.connect_timeout_seconds,
+        read_seconds=settings.aws.read_timeout_seconds,
+        attempts=settings.aws.max_attempts,
+        call_seconds=settings.aws.call_timeout_seconds,
     )
 
 
@@ -309,11 +342,13 @@ def _relay(parts: _Parts, transports: Transports, completing: Completing) -> Rel
     """Signs for itself: the store may have another address here than for clients."""
     inside = replace(parts, signer=_signer(parts.settings, parts.credentials, public=False))
     return Relay(
+        records=inside.records,
         transfers=_transfers(inside, transports),
         keeper=inside.keeper,
         signer=inside.signer,
         sink=inside.sink,
         completing=completing,
+        most_of_one_user=inside.settings.relay.max_per_user,
     )
 
 
@@ -349,6 +384,7 @@ def _settlement(parts: _Parts) -> Settlement:
         store=parts.store,
         adoption=Adoption(parts.grants, rules, parts.policy.profile(None).name),
         policy=parts.policy,
+        address_life=parts.url_life,
         clock=utc_now,
     )
 
@@ -374,7 +410,7 @@ def _place(settings: Settings) -> Place:
     )
 
 
-def _completion(parts: _Parts, settlement: Settlement) -> Completion:
+def _completion(parts: _Parts, settlement: Settlement, completing: Completing) -> Completion:
     settings, database, overdue = parts.settings, parts.database, parts.overdue
     values = settings.completion
     inbox = SqlInbox(database, limit=values.inbox_limit)
@@ -393,7 +429,13 @@ def _completion(parts: _Parts, settlement: Settlement) -> Completion:
             inbox=inbox,
             settlement=settlement,
             keeper=parts.keeper,
-            limits=SweepLimits(overdue, values.batch, kept),
+            reject_overgrown=completing.reject_overgrown,
+            limits=SweepLimits(
+                overdue=overdue,
+                late_bytes=max(parts.url_life, _KEYS_LIFE) + overdue,
+                batch=values.batch,
+                keep_events=kept,
+            ),
             clock=utc_now,
         ),
         sweep_seconds=values.sweep_interval_seconds,

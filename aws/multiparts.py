@@ -1,17 +1,14 @@
-"""Multiparts at the object store, by S3's API.
-
-No page size is asked for in lists: AWS answers its largest (1,000) then, and SeaweedFS 4.48 all
-10,000. Asked for pages of 1,000 it sorts part 10,000 before part 1,000 and loses what follows.
+"""Multiparts at the object store, by S3's API. Their parts are listed without botocore, which would
+stop the event loop over long lists.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from aws.part_lists import dated_part, newest
-from aws.s3_errors import CHANGED, CONFLICTING, code_of, status_of, store_errors
+from aws.part_lister import PartLister
+from aws.s3_errors import CHANGED, CONFLICTING, GONE, code_of, status_of, store_errors
 from errors import StoreUnavailableError
 from service.uploads.model import Checksum, ChecksumAlgorithm
 from service.uploads.ports import Completed, StoredPart
@@ -20,10 +17,9 @@ from service.uploads.signed import UPLOAD_ID_METADATA
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
-_Entry = TypeVar("_Entry")
-GONE = "NoSuchUpload"
-# Ten hold all that S3 can have of one multipart; a store that always names one more is broken.
+# Of thousands each; a store that always names one more is broken.
 MOST_PAGES = 20
+_MARKERS = ("KeyMarker", "UploadIdMarker")
 _REFUSALS: Mapping[str, Completed] = {
     GONE: Completed.GONE,
     **dict.fromkeys(CHANGED, Completed.EXISTS),
@@ -43,19 +39,21 @@ _REFUSALS: Mapping[str, Completed] = {
 class S3Multiparts:
     """Implements service.uploads.ports.Multiparts. `completing` is a client that waits longer
     for an answer: on AWS completion "could take several minutes". Seconds are of one request
-    with its repetitions (of one page, in lists).
+    with its repetitions (of one page, in lists); `lister` has its own.
     """
 
     def __init__(
         self,
         client: "S3Client",
         completing: "S3Client",
+        lister: PartLister,
         *,
         call_seconds: float,
         complete_seconds: float,
     ) -> None:
         self._client = client
         self._completing = completing
+        self._lister = lister
         self._call_seconds = call_seconds
         self._complete_seconds = complete_seconds
 
@@ -82,13 +80,7 @@ class S3Multiparts:
             return str(answer["UploadId"])
 
     async def parts(self, bucket: str, key: str, multipart_id: str) -> Sequence[StoredPart] | None:
-        ask = partial(self._client.list_parts, Bucket=bucket, Key=key, UploadId=multipart_id)
-        listed = await self._listed(
-            ask,
-            lambda page: [dated_part(entry) for entry in page.get("Parts", [])],
-            ("PartNumberMarker",),
-        )
-        return None if listed is None else newest(listed)
+        return await self._lister.parts(bucket, key, multipart_id)
 
     async def complete(
         self,
@@ -131,43 +123,24 @@ class S3Multiparts:
                     raise
 
     async def of_key(self, bucket: str, key: str) -> Sequence[str]:
-        ask = partial(self._client.list_multipart_uploads, Bucket=bucket, Prefix=key)
-        listed = await self._listed(
-            ask,
-            lambda page: [str(e["UploadId"]) for e in page.get("Uploads", []) if e["Key"] == key],
-            ("KeyMarker", "UploadIdMarker"),
-        )
-        return tuple(listed or ())
-
-    async def _listed(
-        self,
-        ask: Callable[..., Awaitable[Any]],
-        read: Callable[[Any], list[_Entry]],
-        markers: tuple[str, ...],
-    ) -> list[_Entry] | None:
-        """What `read` takes from all pages. None when there is no such multipart."""
-        entries: list[_Entry] = []
+        """No page size is asked for, as in the lists of parts."""
+        found: list[str] = []
         after: dict[str, Any] = {}
         for _ in range(MOST_PAGES):
             async with store_errors(self._call_seconds):
-                try:
-                    page = await ask(**after)
-                except ClientError as error:
-                    if code_of(error) == GONE:
-                        return None
-                    raise
-                entries += read(page)
+                page = await self._client.list_multipart_uploads(Bucket=bucket, Prefix=key, **after)
+                found += [str(e["UploadId"]) for e in page.get("Uploads", []) if e["Key"] == key]
                 if not page.get("IsTruncated"):
-                    return entries
-                after = _advanced(after, page, markers)
+                    return tuple(found)
+                after = _advanced(after, page)
         raise StoreUnavailableError("The store's list does not end")
 
 
-def _advanced(before: dict[str, Any], page: Any, markers: tuple[str, ...]) -> dict[str, Any]:
-    """Where the next page begins. SeaweedFS names one of the two markers of multiparts only.
-    Raises ValueError for a page that says there are more, but no new place to go on from.
+def _advanced(before: dict[str, Any], page: Any) -> dict[str, Any]:
+    """Where the next page begins. SeaweedFS names one of the two markers only. Raises ValueError
+    for a page that says there are more, but no new place to go on from.
     """
-    after = {name: page[f"Next{name}"] for name in markers if page.get(f"Next{name}")}
+    after = {name: page[f"Next{name}"] for name in _MARKERS if page.get(f"Next{name}")}
     if not after or after == before:
         raise ValueError("the list does not go on")
     return after

@@ -1,48 +1,61 @@
 """What a store's list of parts says. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import get_args
 
 from service.uploads.model import Checksum, ChecksumAlgorithm
+from service.uploads.plan import MOST_PARTS
 from service.uploads.ports import StoredPart
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
-Dated = tuple[datetime, StoredPart]
-"""A part, and when the store got it."""
+_CHECKSUMS: Sequence[tuple[str, ChecksumAlgorithm]] = [
+    (f"Checksum{algorithm}", algorithm) for algorithm in get_args(ChecksumAlgorithm)
+]
 
 
-def dated_part(entry: Any) -> Dated:
-    """From an entry of ListParts. Raises KeyError or ValueError for what is none."""
-    part = StoredPart(
-        number=int(entry["PartNumber"]),
-        size=int(entry["Size"]),
-        etag=str(entry["ETag"]).strip('"'),
-        checksum=_checksum(entry),
-    )
-    return entry.get("LastModified", _LONG_AGO), part
+class NewestParts:
+    """Those of a list that may come in pages, and in any order.
 
-
-def _checksum(entry: Any) -> Checksum | None:
-    for algorithm in get_args(ChecksumAlgorithm):
-        if value := entry.get(f"Checksum{algorithm}"):
-            return Checksum(algorithm, str(value))
-    return None
-
-
-def newest(listed: Iterable[Dated]) -> Sequence[StoredPart]:
-    """By number, each once. S3 replaces a part that is sent again; SeaweedFS 4.48 lists both,
-    dated in whole seconds, and would complete with either. Where two of the same second differ
-    nobody can say which is meant, so that part counts as missing and is sent once more.
+    S3 replaces a part that is sent again; SeaweedFS 4.48 lists both, dated in whole seconds, and
+    would complete with either. Where two of the same second differ nobody can say which is meant,
+    so that part counts as missing and is sent once more.
     """
-    found: dict[int, list[Dated]] = {}
-    for dated in listed:
-        found.setdefault(dated[1].number, []).append(dated)
-    last = (_last(found[number]) for number in sorted(found))
-    return tuple(part for part in last if part is not None)
+
+    def __init__(self) -> None:
+        self._found: dict[int, tuple[datetime, StoredPart | None]] = {}
+
+    def add(self, fields: Mapping[str, str]) -> None:
+        """Of one Part of ListParts. Raises KeyError or ValueError for what is none, so no more is
+        ever held than a multipart can have.
+        """
+        at, part = _sent_at(fields.get("LastModified")), _part(fields)
+        known = self._found.get(part.number)
+        if known is None or known[0] < at:
+            self._found[part.number] = (at, part)
+        elif known[0] == at and known[1] is not None and known[1].etag != part.etag:
+            self._found[part.number] = (at, None)
+
+    def by_number(self) -> Sequence[StoredPart]:
+        return tuple(part for _, (_, part) in sorted(self._found.items()) if part is not None)
 
 
-def _last(sent: Sequence[Dated]) -> StoredPart | None:
-    when = max(at for at, _ in sent)
-    of_that_time = [part for at, part in sent if at == when]
-    return of_that_time[0] if len({part.etag for part in of_that_time}) == 1 else None
+def _part(fields: Mapping[str, str]) -> StoredPart:
+    number, size = int(fields["PartNumber"]), int(fields["Size"])
+    if not 1 <= number <= MOST_PARTS or size < 0:
+        raise ValueError("no part of a multipart")
+    return StoredPart(number, size, fields["ETag"].strip().strip('"'), _checksum(fields))
+
+
+def _sent_at(text: str | None) -> datetime:
+    if text is None:
+        return _LONG_AGO
+    at = datetime.fromisoformat(text.strip())
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _checksum(fields: Mapping[str, str]) -> Checksum | None:
+    for name, algorithm in _CHECKSUMS:
+        if value := fields.get(name):
+            return Checksum(algorithm, value)
+    return None

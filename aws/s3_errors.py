@@ -1,6 +1,7 @@
 """What the store's errors mean. S3's list of them: "Amazon S3 API reference, Error responses"."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -22,6 +23,9 @@ _NO_ANSWER_OF_S3 = (ValueError, KeyError, TypeError, AttributeError, RuntimeErro
 ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
 CHANGED = frozenset({"412", "PreconditionFailed"})
 CONFLICTING = frozenset({"409", "ConditionalRequestConflict", "OperationAborted"})
+GONE = "NoSuchUpload"
+LONGEST_ERROR = 4096  # bytes of an answer in which its code is looked for
+_CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
 _BUSY = CONFLICTING | {"SlowDown", "RequestTimeout", "503", "429"}
 
 
@@ -33,11 +37,20 @@ def status_of(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
+def code_in(body: bytes) -> str:
+    """Of an error as S3 writes it; empty for anything else."""
+    found = _CODE.search(body)
+    return found[1].decode() if found else ""
+
+
+def transient(code: str, status: int) -> bool:
+    return not _BUSY.isdisjoint({code, str(status)}) or status >= _SERVER_FAULT
+
+
 def refusal(operation: str, code: str, status: int) -> UploadgateError:
     """The error to raise for an answer that is none of those the caller knows."""
     _log.warning("store.refused", operation=operation, aws_code=code[:64], status=status)
-    transient = not _BUSY.isdisjoint({code, str(status)}) or status >= _SERVER_FAULT
-    return StoreUnavailableError() if transient else StoreRefusedError()
+    return StoreUnavailableError() if transient(code, status) else StoreRefusedError()
 
 
 @asynccontextmanager

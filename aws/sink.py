@@ -1,7 +1,6 @@
 """Sends bytes on to the store, into requests that were signed before."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self
@@ -11,7 +10,7 @@ import structlog
 from yarl import URL
 
 from aws.measured_body import MeasuredBody
-from aws.s3_errors import refusal
+from aws.s3_errors import GONE, LONGEST_ERROR, code_in, refusal
 from errors import (
     InvalidRequestError,
     MultipartGoneError,
@@ -25,9 +24,7 @@ _log = structlog.get_logger("uploadgate.store")
 _OK = 200
 _REDIRECTION = 300
 _THERE_ALREADY = 412
-_ERROR_BODY = 4096
 _OTHER_BYTES = frozenset({"BadDigest", "XAmzContentChecksumMismatch"})  # the last is MinIO's
-_CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
 
 
 class StoreSink:
@@ -95,8 +92,7 @@ class StoreSink:
                 return None if body.whole else _away("answered too early")
             if answer.status == _THERE_ALREADY:
                 return UploadStateError("The store has an object there already")
-            found = _CODE.search(await answer.content.read(_ERROR_BODY))
-            return _refused(found[1].decode() if found else "", answer.status)
+            return _refused(code_in(await answer.content.read(LONGEST_ERROR)), answer.status)
 
 
 def _away(cause: str) -> UploadgateError:
@@ -105,7 +101,7 @@ def _away(cause: str) -> UploadgateError:
 
 
 def _refused(code: str, status: int) -> UploadgateError:
-    if code == "NoSuchUpload":
+    if code == GONE:
         return MultipartGoneError()
     if code in _OTHER_BYTES:
         return InvalidRequestError("The bytes do not have the checksum that was announced")

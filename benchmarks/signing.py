@@ -67,7 +67,7 @@ class _Now:
 
 
 _NOW = _Now()
-_OURS = Presigner(credentials=_keys, region=_REGION, bucket=_BUCKET, endpoint=None, clock=_NOW)
+_OURS = Presigner(credentials=_keys, region=_REGION, endpoint=None, clock=_NOW)
 _DAYS = SigningDays(_REGION)
 
 
@@ -85,7 +85,7 @@ async def _ours(number: int) -> str:
 async def _presigner(number: int) -> str:
     """All that a request of the service asks for: credentials, life, address, signature."""
     (signed,) = await _OURS.parts(
-        _KEY, _UPLOAD_ID, [PartTerms(number, size=_SIZE)], seconds=_SECONDS
+        _BUCKET, _KEY, _UPLOAD_ID, [PartTerms(number, size=_SIZE)], seconds=_SECONDS
     )
     return signed.url
 
@@ -161,7 +161,7 @@ def _crt() -> One:
 
 async def _our_form() -> str:
     form = await _OURS.post(
-        _KEY, largest=_SIZE, content_type="video/mp4", upload_id="upl_01", seconds=_SECONDS
+        _BUCKET, _KEY, largest=_SIZE, content_type="video/mp4", upload_id="upl_01", seconds=_SECONDS
     )
     return form.fields["x-amz-signature"]
 
@@ -230,7 +230,7 @@ def _batches(signers: dict[str, One]) -> dict[str, Callable[[], Awaitable[object
     parts = [PartTerms(number, size=_SIZE) for number in range(1, _BATCH + 1)]
     found = {name: one_by_one(sign) for name, sign in signers.items()}
     return found | {
-        "Presigner.parts": lambda: _OURS.parts(_KEY, _UPLOAD_ID, parts, seconds=_SECONDS)
+        "Presigner.parts": lambda: _OURS.parts(_BUCKET, _KEY, _UPLOAD_ID, parts, seconds=_SECONDS)
     }
 
 

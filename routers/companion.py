@@ -111,9 +111,15 @@ async def form(
 ) -> CompanionForm:
     """Besides, `metadata[NAME]` for each thing to be noted with the upload."""
     file = CompanionFile.of_query(request.query_params)
-    new = file.announced(ticket.profile, own_parts=False)
+    # Nothing but the form can send it, and nobody can abort it: it goes when the form does.
+    ends_by = min(ticket.expires_at, services.transfers.addresses_end())
+    new = file.announced(ticket.profile, own_parts=False, ends_by=ends_by)
     upload = await services.creation.create(ticket.user_id, new)
-    signed = await services.transfers.form(upload)
+    try:
+        signed = await services.transfers.form(upload)
+    except errors.UploadgateError:
+        await services.uploads.abort(upload)
+        raise
     return CompanionForm(
         url=signed.url, fields=dict(signed.fields), expires=_seconds_to(signed.expires_at)
     )
@@ -128,7 +134,7 @@ async def form(
 )
 async def begin(body: CompanionFile, ticket: Redeemed, services: Wired) -> CompanionMultipart:
     """The service makes the multipart, and the client plans its parts."""
-    new = body.announced(ticket.profile, own_parts=True)
+    new = body.announced(ticket.profile, own_parts=True, ends_by=ticket.expires_at)
     upload = await services.creation.create(ticket.user_id, new)
     return CompanionMultipart(key=upload.key, upload_id=upload.multipart_id or "")
 
@@ -199,7 +205,8 @@ async def complete(
     """
     body = CompanionCompletion.of_body(await request.body())
     done = await services.own_parts.complete(upload, multipart_id, body.named())
-    return CompanionCompleted(location=services.sites.object_url(done.key), key=done.key)
+    location = services.sites.object_url(done.bucket, done.key)
+    return CompanionCompleted(location=location, key=done.key)
 
 
 @router.delete(

@@ -10,6 +10,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
+    FailFast,
     Field,
     StringConstraints,
     ValidationError,
@@ -22,6 +23,7 @@ from service.uploads.creation import NewUpload
 from service.uploads.plan import MOST_PARTS
 from service.uploads.ports import StoredPart
 
+_MOST_TOLD = 20
 UNKNOWN_TYPE = "application/octet-stream"
 # How a script writes that there is nothing, once it is put into a query.
 _NOTHING = frozenset({"", "null", "undefined"})
@@ -55,7 +57,7 @@ def _told_as_of(source: str) -> Iterator[None]:
     try:
         yield
     except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False)
+        found = error.errors(include_input=False, include_url=False)[:_MOST_TOLD]
         raise RequestValidationError(
             [{**entry, "loc": (source, *entry["loc"])} for entry in found]
         ) from None
@@ -87,7 +89,7 @@ class CompanionFile(BaseModel):
         with _told_as_of("query"):
             return cls.model_validate(given)
 
-    def announced(self, profile: str, *, own_parts: bool) -> NewUpload:
+    def announced(self, profile: str, *, own_parts: bool, ends_by: datetime) -> NewUpload:
         return NewUpload(
             filename=self.filename,
             size=None,
@@ -96,6 +98,7 @@ class CompanionFile(BaseModel):
             metadata=self.metadata,
             transport="presigned",
             own_parts=own_parts,
+            ends_by=ends_by,
         )
 
 
@@ -148,7 +151,9 @@ def _each_once(parts: list[NamedPart]) -> list[NamedPart]:
 
 
 class CompanionCompletion(BaseModel):
-    parts: Annotated[list[NamedPart], Field(max_length=MOST_PARTS), AfterValidator(_each_once)]
+    parts: Annotated[
+        list[NamedPart], Field(max_length=MOST_PARTS), FailFast(), AfterValidator(_each_once)
+    ]
 
     @classmethod
     def of_body(cls, body: bytes) -> "CompanionCompletion":

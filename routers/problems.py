@@ -72,6 +72,8 @@ STATUS: dict[type[UploadgateError], HTTPStatus] = {
 
 # Where a client or a proxy expects to hear how long to wait even if nobody measured it.
 DEFAULT_RETRY_AFTER = 1
+# A body can be wrong in thousands of places; a few are enough to learn from.
+_MOST_FIELDS = 20
 
 
 class InvalidField(BaseModel):
@@ -190,7 +192,7 @@ async def _on_invalid_request(request: Request, error: Exception) -> JSONRespons
             message=entry["msg"],
             type=entry["type"],
         )
-        for entry in found
+        for entry in found[:_MOST_FIELDS]
     ]
     return problem_response(errors.InvalidRequestError(), _request_id(request), errors=fields)
 

@@ -72,7 +72,7 @@ async def _complete(services: Services, read: OperationTicket, body: bytes) -> R
     upload = await services.own_parts.complete(upload, read.multipart_id or "", named)
     return document(
         "CompleteMultipartUploadResult",
-        element("Location", services.sites.object_url(upload.key)),
+        element("Location", services.sites.object_url(upload.bucket, upload.key)),
         *_place(upload),
         element("ETag", quoted(upload.etag or "")),
     )

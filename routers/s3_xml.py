@@ -65,7 +65,7 @@ def named_parts(body: bytes) -> dict[int, str]:
     parser.StartDoctypeDeclHandler = reader.refuse
     try:
         parser.Parse(body, True)
-    except (expat.ExpatError, ValueError, KeyError):
+    except (expat.ExpatError, ValueError, LookupError):
         raise InvalidRequestError("The body is no list of parts") from None
     return reader.parts
 

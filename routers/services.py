@@ -25,11 +25,11 @@ from service.uploads.verdicts import Verdicts
 
 @dataclass(frozen=True, slots=True)
 class Sites:
-    """The bucket, this service's address as clients reach it, and an object's, by its key."""
+    """The bucket, this service's address as clients reach it, and an object's by bucket and key."""
 
     bucket: str
     public_url: str
-    object_url: Callable[[str], str]
+    object_url: Callable[[str, str], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

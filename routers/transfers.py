@@ -25,11 +25,14 @@ from service.uploads.verdicts import Verdict
 router = APIRouter(prefix="/v1/uploads/{upload_id}", tags=["uploads"], dependencies=[NO_STORE])
 
 _SEND = (*CALLER, *STORE, *IN_FLIGHT, errors.UploadNotFoundError, errors.PolicyError)
+_FINISH = (errors.UploadIncompleteError, errors.MultipartGoneError)
 _COMPLETE = (
-    *_SEND,
+    *CALLER,
+    *STORE,
+    *IN_FLIGHT,
+    errors.UploadNotFoundError,
+    *_FINISH,
     *idempotency.FAILURES,
-    errors.UploadIncompleteError,
-    errors.MultipartGoneError,
 )
 
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
@@ -118,7 +121,9 @@ async def switch_transport(
     operation_id="relay_content",
     summary="Send the content through this service",
     responses=responses(
-        *_COMPLETE,
+        *_SEND,
+        *_FINISH,
+        errors.TooManyUploadsError,
         errors.ContentRangeError,
         errors.RequestTimeoutError,
         errors.TransportUnavailableError,
@@ -139,7 +144,7 @@ async def relay_content(
     ] = None,
 ) -> UploadResponse:
     """For clients that cannot reach the store. Streamed on as it comes; what has arrived of it
-    stays, part by part. The last missing part completes the upload.
+    stays, part by part. The end of the file completes the upload, if nothing is missing then.
     """
     upload = await services.uploads.get(caller.user_id, upload_id)
     span = content_range(given, request.headers.get("content-length"))

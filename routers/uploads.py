@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Path, Query, Response, status
 from pydantic import BaseModel, Field
 
@@ -10,17 +11,18 @@ import errors
 from routers import cursor as cursors
 from routers import idempotency
 from routers.caller import Uploader
-from routers.failures import CALLER, COGNITO, IN_FLIGHT, JSON_BODY, STORE
+from routers.failures import CALLER, COGNITO, JSON_BODY, STORE
 from routers.idempotency import IdempotencyKey
 from routers.json_body import JSON_ONLY
 from routers.no_store import NO_STORE
 from routers.problems import responses
 from routers.services import Services, Wired
-from routers.upload_schemas import Fingerprint, UploadPage, UploadRequest, UploadResponse
+from routers.upload_schemas import NOTHING, Fingerprint, UploadPage, UploadRequest, UploadResponse
 from service.uploads.model import Upload, UploadStatus
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"], dependencies=[NO_STORE])
 
+_log = structlog.get_logger("uploadgate.uploads")
 _CREATE = (
     *CALLER,
     *JSON_BODY,
@@ -37,7 +39,8 @@ _CREATE = (
     errors.UploadEndedError,
 )
 _DELETE = (*CALLER, *STORE, errors.UploadNotFoundError, errors.UploadStateError)
-_SHOW = (*CALLER, *STORE, errors.UploadNotFoundError)
+_SHOW = (*CALLER, errors.UploadNotFoundError)
+_DOWNLOAD = (*_SHOW, *STORE, errors.UploadEndedError, errors.UploadStateError)
 UploadId = Annotated[str, Path(max_length=64, description="The upload's id.")]
 
 
@@ -82,7 +85,7 @@ class ListQuery(BaseModel):
     limit: Annotated[int, Field(ge=1, le=100)] = 50
 
 
-@router.get("", operation_id="list_uploads", summary="List uploads", responses=responses(*_SHOW))
+@router.get("", operation_id="list_uploads", summary="List uploads", responses=responses(*CALLER))
 async def list_uploads(
     asked: Annotated[ListQuery, Query()], caller: Uploader, services: Wired
 ) -> UploadPage:
@@ -123,7 +126,7 @@ async def delete_upload(upload_id: UploadId, caller: Uploader, services: Wired) 
     "/{upload_id}/download",
     operation_id="download_upload",
     summary="Get an address to download from",
-    responses=responses(*_SHOW, *IN_FLIGHT),
+    responses=responses(*_DOWNLOAD),
 )
 async def download_upload(
     upload_id: UploadId, caller: Uploader, services: Wired
@@ -135,5 +138,12 @@ async def download_upload(
 
 
 async def shown(services: Services, upload: Upload) -> UploadResponse:
-    """With addresses to send to, where the upload takes one request."""
-    return UploadResponse.of(upload, await services.transfers.offer(upload))
+    """With addresses to send to, where the upload takes one request. A record is shown, and one
+    just made is not lost, while nothing can be signed: ask for it again then.
+    """
+    try:
+        offer = await services.transfers.offer(upload)
+    except (errors.StoreUnavailableError, errors.StoreRefusedError) as error:
+        _log.warning("upload.not_signed", upload_id=upload.id, cause=error.code)
+        offer = NOTHING
+    return UploadResponse.of(upload, offer)

@@ -33,7 +33,9 @@ class TicketResponse(BaseModel):
         description="For Uppy's `companionEndpoint`.",
         examples=["https://uploads.example/v1/uppy/upt_…"],
     )
-    expires_at: datetime = Field(description="Nothing begins or goes on after it.")
+    expires_at: datetime = Field(
+        description="Nothing begins after it, and what was begun expires with it."
+    )
 
 
 @router.post(
@@ -67,5 +69,5 @@ async def create_uppy_ticket(
     responses=responses(*CALLER),
 )
 async def revoke_uppy_tickets(caller: Uploader, services: Wired) -> None:
-    """All of them, at once: what they have begun cannot be gone on with."""
+    """All of them, at once. Addresses that were signed before live out their time."""
     await services.ticketing.revoke_all(caller.user_id)

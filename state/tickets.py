@@ -3,11 +3,15 @@
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, exists, insert, select, update
 
 from service.uploads.tickets import Ticket
 from state.database import Database
-from state.tables import tickets
+from state.tables import tickets, users
+
+_of_a_disabled_user = exists().where(
+    users.c.id == tickets.c.user_id, users.c.disabled_at.is_not(None)
+)
 
 
 class SqlTickets:
@@ -23,7 +27,10 @@ class SqlTickets:
 
     async def find(self, id_hash: str, now: datetime) -> Ticket | None:
         query = select(tickets.c.user_id, tickets.c.profile, tickets.c.expires_at).where(
-            tickets.c.id == id_hash, tickets.c.revoked_at.is_(None), tickets.c.expires_at > now
+            tickets.c.id == id_hash,
+            tickets.c.revoked_at.is_(None),
+            tickets.c.expires_at > now,
+            ~_of_a_disabled_user,
         )
         async with self._database.transaction() as connection:
             row = (await connection.execute(query)).one_or_none()

@@ -51,6 +51,8 @@ class SqlUploadRecords:
             return first(found.mappings().all())
 
     async def by_key(self, bucket: str, key: str) -> Upload | None:
+        if "\0" in key:
+            return None
         query = (
             select(uploads)
             .where(uploads.c.bucket == bucket, uploads.c.key == key)

@@ -100,7 +100,7 @@ async def _refuse(connection: AsyncConnection, change: Change, limits: Limits) -
     """The quota is told first: waiting does not help against it."""
     counted = await read(connection, change.user_id, change.profile)
     most = _most(limits)
-    if change.bytes > most["bytes"] - counted.bytes:
+    if 0 < change.bytes > most["bytes"] - counted.bytes:
         left = max(most["bytes"] - counted.bytes, 0)
         raise QuotaExceededError(f"{left} of {most['bytes']} bytes are left")
     raise TooManyUploadsError(f"{most['in_flight']} uploads may be in flight at once")

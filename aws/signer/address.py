@@ -8,13 +8,14 @@ AWS for names that no certificate covers (`*.s3.…` has one label before it).
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final, Self
 from urllib.parse import quote, urlsplit
 
 from botocore.loaders import create_loader
 
 _ONE_LABEL = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", re.ASCII)
+_MOST_BUCKETS: Final = 16  # whose addresses are kept
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -31,7 +32,8 @@ class BucketAddress:
     @classmethod
     def of(cls, bucket: str, region: str, endpoint: str | None) -> Self:
         """Raises ValueError for an endpoint that is no http(s) address, and for a Region of no
-        partition that botocore knows. Reads a file of botocore's: build it once, at start-up.
+        partition that botocore knows. The first
+        on AWS reads a file of botocore's.
         """
         if endpoint is not None:
             return cls._self_hosted(bucket, endpoint)
@@ -59,6 +61,19 @@ class BucketAddress:
     def form_url(self) -> str:
         """Where a POST form goes: to the bucket itself."""
         return f"{self.origin}{self.base or '/'}"
+
+
+class BucketAddresses:
+    """Of one store. A record keeps the bucket that it was made with, so there may be several."""
+
+    def __init__(self, region: str, endpoint: str | None) -> None:
+        """Raises ValueError, now and not with the first upload, as BucketAddress does."""
+
+        def address(bucket: str) -> BucketAddress:
+            return BucketAddress.of(bucket, region, endpoint)
+
+        self.of = lru_cache(maxsize=_MOST_BUCKETS)(address)
+        address("any")
 
 
 def _dns_suffix(region: str) -> str:

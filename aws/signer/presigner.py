@@ -1,4 +1,4 @@
-"""Signs what clients send to one bucket.
+"""Signs what clients send to the store.
 
 A signer of our own, because it is on the hot path (docs/decisions/0009): nothing here waits but
 for keys that are about to end.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from aws.signer.address import BucketAddress
+from aws.signer.address import BucketAddresses
 from aws.signer.credentials import CredentialSource
 from aws.signer.post_policy import signed_fields
 from aws.signer.sigv4 import QuerySigner, SigningDay, SigningDays, stamp_of
@@ -19,6 +19,7 @@ from service.uploads.model import Checksum
 from service.uploads.signed import UPLOAD_ID_METADATA, PartTerms, SignedForm, SignedRequest
 
 LONGEST_LIFE: Final = 7 * 24 * 3600  # S3's limit, in seconds
+_NONE: Final[Mapping[str, str]] = {}
 _UPLOAD_ID: Final = f"x-amz-meta-{UPLOAD_ID_METADATA}"
 _CREATED: Final = "201"  # the status that makes S3 answer a form with the object's address and ETag
 
@@ -31,25 +32,25 @@ class Presigner:
         *,
         credentials: CredentialSource,
         region: str,
-        bucket: str,
         endpoint: str | None,
         clock: Clock = utc_now,
     ) -> None:
-        """`endpoint` as clients reach it, None on AWS. Raises ValueError where there can be no
-        address.
+        """`endpoint` as those reach it who will send, None on AWS. Raises ValueError where there
+        can be no address.
         """
         self._credentials = credentials
-        self._bucket = bucket
-        self._address = BucketAddress.of(bucket, region, endpoint)
+        self._addresses = BucketAddresses(region, endpoint)
         self._clock = clock
         self._days = SigningDays(region)
 
-    def location(self, key: str) -> str:
+    def location(self, bucket: str, key: str) -> str:
         """The object's own address, unsigned."""
-        return f"{self._address.origin}{self._address.path(key)}"
+        address = self._addresses.of(bucket)
+        return f"{address.origin}{address.path(key)}"
 
     async def put(
         self,
+        bucket: str,
         key: str,
         *,
         size: int,
@@ -65,10 +66,11 @@ class Presigner:
             _UPLOAD_ID: upload_id,
             **_checksum(checksum),
         }
-        return await self._one("PUT", key, {}, headers, seconds)
+        return await self._one("PUT", bucket, key, headers=headers, seconds=seconds)
 
     async def post(
         self,
+        bucket: str,
         key: str,
         *,
         largest: int,
@@ -81,7 +83,7 @@ class Presigner:
         fields = signed_fields(
             term.day,
             term.stamp,
-            bucket=self._bucket,
+            bucket=bucket,
             fields={
                 "key": key,
                 "Content-Type": content_type,
@@ -92,25 +94,33 @@ class Presigner:
             largest=largest,
             expires_at=term.expires_at,
         )
-        return SignedForm(self._address.form_url, fields, term.expires_at)
+        return SignedForm(self._addresses.of(bucket).form_url, fields, term.expires_at)
 
     async def parts(
-        self, key: str, multipart_id: str, parts: Sequence[PartTerms], *, seconds: int
+        self,
+        bucket: str,
+        key: str,
+        multipart_id: str,
+        parts: Sequence[PartTerms],
+        *,
+        seconds: int,
     ) -> Sequence[SignedRequest]:
         term = await self._begin(seconds)
-        signer = self._signer(term)
-        path = self._address.path(key)
+        address = self._addresses.of(bucket)
+        signer = term.signer(address.host)
+        path = address.path(key)
         signed = []
         for part in parts:
             length = {} if part.size is None else {"Content-Length": str(part.size)}
             headers = {**length, **_checksum(part.checksum)}
             query = {"uploadId": multipart_id, "partNumber": str(part.number)}
-            url = f"{self._address.origin}{path}?{signer.query('PUT', path, query, headers)}"
+            url = f"{address.origin}{path}?{signer.query('PUT', path, query, headers)}"
             signed.append(SignedRequest(url, headers, term.expires_at))
         return signed
 
     async def get(
         self,
+        bucket: str,
         key: str,
         *,
         version_id: str | None,
@@ -124,25 +134,35 @@ class Presigner:
         }
         if version_id is not None:
             query["versionId"] = version_id
-        return await self._one("GET", key, query, {}, seconds)
+        return await self._one("GET", bucket, key, query=query, seconds=seconds)
+
+    async def list_parts(
+        self, bucket: str, key: str, multipart_id: str, *, after: int, seconds: int
+    ) -> SignedRequest:
+        """A GET of the list of parts, beyond number `after`: for the service itself, as what
+        clients may know of a list it tells them.
+        """
+        query = {"uploadId": multipart_id}
+        if after:
+            query["part-number-marker"] = str(after)
+        return await self._one("GET", bucket, key, query=query, seconds=seconds)
 
     async def _one(
         self,
         method: str,
+        bucket: str,
         key: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
+        *,
+        query: Mapping[str, str] = _NONE,
+        headers: Mapping[str, str] = _NONE,
         seconds: int,
     ) -> SignedRequest:
         term = await self._begin(seconds)
-        path = self._address.path(key)
-        signed_query = self._signer(term).query(method, path, query, headers)
-        url = f"{self._address.origin}{path}?{signed_query}"
+        address = self._addresses.of(bucket)
+        path = address.path(key)
+        signed_query = term.signer(address.host).query(method, path, query, headers)
+        url = f"{address.origin}{path}?{signed_query}"
         return SignedRequest(url, headers, term.expires_at)
-
-    def _signer(self, term: "_Term") -> QuerySigner:
-        host = self._address.host
-        return QuerySigner(term.day, term.stamp, host=host, seconds=term.seconds)
 
     async def _begin(self, seconds: int) -> "_Term":
         credentials = await self._credentials()
@@ -165,6 +185,9 @@ class _Term:
     stamp: str
     seconds: int
     expires_at: datetime
+
+    def signer(self, host: str) -> QuerySigner:
+        return QuerySigner(self.day, self.stamp, host=host, seconds=self.seconds)
 
 
 def _checksum(checksum: Checksum | None) -> Mapping[str, str]:

@@ -6,6 +6,7 @@ queue; the rest is told at once to come again. Health checks never wait.
 
 import asyncio
 import re
+from collections.abc import Sequence
 from typing import TypedDict
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,6 +17,7 @@ from routers.problems import problem_response
 
 _ALWAYS = frozenset({"/livez", "/readyz"})
 _WEBHOOKS = "/v1/webhooks/"
+_LONG_PLACES = 20  # each may hold a body of a few MiB
 _RELAY = re.compile(r"/v1/uploads/[^/]+/content")
 
 
@@ -51,7 +53,8 @@ class Gate:
 
 class Admission:
     """Webhooks have a gate of their own: neither they nor the API's requests wait for the other.
-    So have relays, which take as long as a file takes: beyond their number none waits.
+    So have relays, which take as long as a file takes (beyond their number none waits), and the
+    paths of `long_bodies` (patterns), whose bodies are read behind the gate.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Admission:
         max_concurrent: int,
         max_concurrent_webhooks: int,
         max_concurrent_relays: int,
+        long_bodies: Sequence[str],
         max_waiting: int,
         wait_seconds: float,
     ) -> None:
@@ -68,6 +72,8 @@ class Admission:
         waits: _Waits = {"max_waiting": max_waiting, "wait_seconds": wait_seconds}
         self._api = Gate(places=max_concurrent, **waits)
         self._webhooks = Gate(places=max_concurrent_webhooks, **waits)
+        self._long_bodies = [re.compile(path) for path in long_bodies]
+        self._long = Gate(places=_LONG_PLACES, **waits)
         self._relays = Gate(places=max_concurrent_relays, max_waiting=0, wait_seconds=wait_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +93,10 @@ class Admission:
     def _gate(self, scope: Scope) -> Gate:
         if scope["path"].startswith(_WEBHOOKS):
             return self._webhooks
-        return self._relays if is_relay(scope) else self._api
+        if is_relay(scope):
+            return self._relays
+        long = any(path.fullmatch(scope["path"]) for path in self._long_bodies)
+        return self._long if long else self._api
 
 
 class _Waits(TypedDict):

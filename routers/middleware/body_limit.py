@@ -21,7 +21,8 @@ from routers.problems import problem_response
 
 class BodyLimit:
     """`largest` in bytes, `larger` by pattern of paths for those read behind the gate; `seconds`
-    is the longest time for a whole body, `idle_seconds` that between two pieces of a relay's.
+    is the longest time for a whole body, `idle_seconds` that between two pieces of a relay's,
+    which must come at `least_rate` bytes a second or more on the average.
     """
 
     def __init__(
@@ -32,19 +33,21 @@ class BodyLimit:
         larger: Mapping[str, int],
         seconds: float,
         idle_seconds: float,
+        least_rate: int,
     ) -> None:
         self._app = app
         self._largest = largest
         self._larger = [(re.compile(path), limit) for path, limit in larger.items()]
         self._seconds = seconds
         self._idle_seconds = idle_seconds
+        self._least_rate = least_rate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         if is_relay(scope):
-            await self._app(scope, _flowing(receive, self._idle_seconds), send)
+            await self._app(scope, _Flow(receive, self._idle_seconds, self._least_rate).piece, send)
             return
         limit = self._limit_behind_the_gate(scope["path"])
         if limit is not None:
@@ -105,22 +108,39 @@ class _Body:
         return BodyTooLargeError(f"This request's body may have {self._limit} bytes at most")
 
 
-def _flowing(receive: Receive, idle_seconds: float) -> Receive:
-    ended = False
+class _Flow:
+    """A relay's body. What counts is the time that the client is waited for, not the store's.
+    Raises RequestTimeoutError.
+    """
 
-    async def flowing() -> Message:
-        nonlocal ended
-        if ended:
-            return await receive()  # waits for the client to leave: no bound on that
+    def __init__(self, receive: Receive, idle_seconds: float, least_rate: int) -> None:
+        self._receive = receive
+        self._idle_seconds = idle_seconds
+        self._least_rate = least_rate
+        self._waited = 0.0
+        self._received = 0
+        self._ended = False
+
+    async def piece(self) -> Message:
+        if self._ended:
+            return await self._receive()  # waits for the client to leave: no bound on that
+        clock = asyncio.get_running_loop().time
+        began = clock()
         try:
-            async with asyncio.timeout(idle_seconds):
-                message = await receive()
+            async with asyncio.timeout(self._idle_seconds):
+                message = await self._receive()
         except TimeoutError:
             raise RequestTimeoutError from None
-        ended = not message.get("more_body", False)
+        self._waited += clock() - began
+        self._received += len(message.get("body", b""))
+        self._ended = not message.get("more_body", False)
+        if not self._ended and self._trickles():
+            raise RequestTimeoutError("The body comes too slowly")
         return message
 
-    return flowing
+    def _trickles(self) -> bool:
+        beyond = self._waited - self._idle_seconds
+        return beyond > 0 and self._received < beyond * self._least_rate
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -4,6 +4,8 @@ Everything that wakes the service ends here: webhooks and the sweep alike. What 
 the store answers now, so a doubled, late or false event changes nothing.
 """
 
+from dataclasses import replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -13,14 +15,15 @@ from errors import QuotaExceededError, UnavailableError
 from service.clock import Clock
 from service.completion.adoption import Adoption
 from service.completion.verification import Verdict, verify
-from service.uploads.model import Origin, Upload, UploadStatus
+from service.uploads.model import Origin, Transport, Upload, UploadStatus
 from service.uploads.policy import Policy
 from service.uploads.ports import ObjectStore, StoredObject, UploadRecords
-from service.uploads.quota import NO_LIMITS, Limits
+from service.uploads.quota import Limits
 from service.uploads.transitions import ENDED, IN_FLIGHT
 
 _log = structlog.get_logger("uploadgate.completion")
 _ROUNDS = 5
+_NO_ROOM = "it does not fit into what is left of the quota"
 
 
 class Outcome(StrEnum):
@@ -44,12 +47,15 @@ class Settlement:
         store: ObjectStore,
         adoption: Adoption,
         policy: Policy,
+        address_life: timedelta,
         clock: Clock,
     ) -> None:
+        """`address_life`: how long an address that was signed can be written to."""
         self._records = records
         self._store = store
         self._adoption = adoption
         self._policy = policy
+        self._address_life = address_life
         self._clock = clock
 
     async def settle(self, bucket: str, key: str) -> Outcome:
@@ -85,15 +91,24 @@ class Settlement:
         record = await self._adoption.record_for(bucket, key, stored, now, generation)
         if record is None:
             return Outcome.UNOWNED
-        # Nothing was reserved for it. What does not fit is recorded all the same, and rejected.
-        quota = Limits(quota=self._policy.of_record(record.profile).quota)
         try:
-            added, fits = await self._records.add(record, limits=quota), True
+            # Nothing was reserved for it.
+            added = await self._records.add(record, limits=self._quota_of(record))
         except QuotaExceededError:
-            added, fits = await self._records.add(record), False
-        if not added:
+            return await self._refuse(record, stored)
+        return await self._judge(record, stored) if added else None
+
+    async def _refuse(self, record: Upload, stored: StoredObject) -> Outcome | None:
+        """Recorded as rejected from the start, so that it never counts."""
+        refused = replace(record, status=UploadStatus.REJECTED, status_reason=_NO_ROOM, charged=0)
+        if not await self._records.add(refused):
             return None
-        return await self._judge(record, stored) if fits else await self._over(record, stored)
+        _log.info("upload.rejected", upload_id=record.id, reason=_NO_ROOM)
+        await self._store.delete(record.bucket, record.key, etag=stored.etag)
+        return Outcome.REJECTED
+
+    def _quota_of(self, record: Upload) -> Limits:
+        return Limits(quota=self._policy.of_record(record.profile).quota)
 
     async def _judge(self, record: Upload, stored: StoredObject) -> Outcome | None:
         """Received, or replaced just now: completed or rejected."""
@@ -120,8 +135,7 @@ class Settlement:
             stored,
             completed_at=now if status is UploadStatus.COMPLETED else None,
             status_reason=verdict.reason,
-            # A multipart of ours that was not needed is still to be cleared away.
-            next_look_at=None if record.multipart_id is None else now,
+            next_look_at=self._last_look(record, now),
         )
         if accepted is None:
             return None
@@ -129,8 +143,15 @@ class Settlement:
         completed = status is UploadStatus.COMPLETED
         return Outcome.COMPLETED if completed else Outcome.QUARANTINED
 
-    async def _over(self, record: Upload, stored: StoredObject) -> Outcome | None:
-        return await self._reject(record, stored, "it does not fit into what is left of the quota")
+    def _last_look(self, record: Upload, now: datetime) -> datetime | None:
+        """A multipart may still be cleared away; a form that was given out may still be sent
+        again, and its event be lost.
+        """
+        if record.multipart_id is not None:
+            return now
+        presigned = record.transport is Transport.PRESIGNED or record.transport_reason == "switched"
+        form = presigned and record.origin is Origin.API
+        return now + self._address_life if form else None
 
     async def _reject(
         self, record: Upload, stored: StoredObject, reason: str | None
@@ -158,22 +179,21 @@ class Settlement:
         if stored.etag == record.etag:
             unverified = record.status is UploadStatus.REPLACED and record.next_look_at is not None
             return await self._judge(record, stored) if unverified else Outcome.UNCHANGED
-        quota = Limits(quota=self._policy.of_record(record.profile).quota)
         try:
-            replaced, fits = await self._replace(record, stored, quota), True
+            replaced = await self._replace(record, stored)
         except QuotaExceededError:
-            replaced, fits = await self._replace(record, stored, NO_LIMITS), False
+            return await self._reject(record, stored, f"it was written again, and {_NO_ROOM}")
         if replaced is None:
             return None
         _log.warning("upload.replaced", upload_id=record.id, key=record.key)
-        return await self._judge(replaced, stored) if fits else await self._over(replaced, stored)
+        return await self._judge(replaced, stored)
 
-    async def _replace(self, record: Upload, stored: StoredObject, limits: Limits) -> Upload | None:
+    async def _replace(self, record: Upload, stored: StoredObject) -> Upload | None:
         return await self._move(
             record,
             UploadStatus.REPLACED,
             stored,
-            limits=limits,
+            limits=self._quota_of(record),
             status_reason="the object was written again after completion",
             # Until it is verified anew: should this process end before, the sweep goes on.
             next_look_at=self._clock(),

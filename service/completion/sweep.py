@@ -1,5 +1,6 @@
 """Looks for itself at the store for uploads without news: events are lost, sources retry badly."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,7 +10,7 @@ from errors import UploadgateError
 from service.clock import Clock
 from service.completion.ports import Inbox
 from service.completion.settlement import Outcome, Settlement
-from service.uploads.model import Origin, Upload, UploadStatus
+from service.uploads.model import Upload, UploadStatus
 from service.uploads.multiparts import MultipartKeeper
 from service.uploads.ports import UploadRecords
 from service.uploads.transitions import ENDED, IN_FLIGHT
@@ -18,6 +19,9 @@ _log = structlog.get_logger("uploadgate.sweep")
 _LONGEST_PAUSE = timedelta(hours=1)
 # How often the place of an ended upload is looked at for bytes that came late.
 _LOOKS_AFTER_END = 6
+# Verified, and gone since: the application or a lifecycle rule has moved it. (Of a replacement a
+# look that is due says that it is not verified yet.)
+_TAKEN_AWAY = frozenset({UploadStatus.QUARANTINED, UploadStatus.COMPLETED})
 _GIVEN_UP = {
     UploadStatus.PENDING: (UploadStatus.EXPIRED, "nothing arrived in time"),
     UploadStatus.UPLOADING: (UploadStatus.EXPIRED, "nothing arrived in time"),
@@ -27,9 +31,12 @@ _GIVEN_UP = {
 
 @dataclass(frozen=True, slots=True)
 class SweepLimits:
-    """`overdue` is the first wait of an upload; it doubles with every look that finds nothing."""
+    """`overdue` is the first wait of an upload; it doubles with every look that finds nothing.
+    `late_bytes` is how long after its end bytes may still come.
+    """
 
     overdue: timedelta
+    late_bytes: timedelta
     batch: int
     keep_events: timedelta
 
@@ -47,13 +54,16 @@ class Sweep:
         inbox: Inbox,
         settlement: Settlement,
         keeper: MultipartKeeper,
+        reject_overgrown: Callable[[Upload], Awaitable[bool]],
         limits: SweepLimits,
         clock: Clock,
     ) -> None:
+        """`reject_overgrown` ends an upload in flight of which too much has come already."""
         self._records = records
         self._inbox = inbox
         self._settlement = settlement
         self._keeper = keeper
+        self._reject_overgrown = reject_overgrown
         self._limits = limits
         self._clock = clock
 
@@ -72,6 +82,8 @@ class Sweep:
         try:
             outcome = await self._settlement.settle(record.bucket, record.key)
             await self._clear(record)
+            if outcome is Outcome.ABSENT and await self._overgrown(record):
+                return
         except UploadgateError as error:
             _log.warning("sweep.failed", upload_id=record.id, cause=error.code)
             await self._later(record)
@@ -83,16 +95,17 @@ class Sweep:
             await self._follow(record, outcome)
 
     async def _clear(self, record: Upload) -> None:
-        """Of an upload that takes nothing more, no half-sent parts may stay at the store. A key
-        that the user chose is another matter: they may be sending there again.
-        """
-        if record.origin is Origin.ADOPTED:
-            return
+        """Of an upload that takes nothing more, no half-sent parts may stay at the store."""
         fresh = await self._records.get(record.id)
         if fresh is None or fresh.status in IN_FLIGHT | {UploadStatus.RECEIVED}:
             return
-        if fresh.status in ENDED or fresh.multipart_id is not None:
+        if self._keeper.may_lie_about(fresh):
             await self._keeper.clear(fresh)
+
+    async def _overgrown(self, record: Upload) -> bool:
+        """Where a plan of the service's bounds each part, there is nothing to look after."""
+        unplanned = record.status in IN_FLIGHT and record.part_count is None
+        return unplanned and await self._reject_overgrown(record)
 
     async def _follow(self, record: Upload, outcome: Outcome) -> None:
         if outcome is Outcome.ABSENT:
@@ -105,6 +118,9 @@ class Sweep:
             await self._records.looked(record, None)
 
     async def _absent(self, record: Upload) -> None:
+        if record.status in _TAKEN_AWAY:
+            await self._records.looked(record, None)
+            return
         now = self._clock()
         if record.expires_at > now or record.status not in _GIVEN_UP:
             await self._again(record)
@@ -120,11 +136,15 @@ class Sweep:
         )
 
     async def _again(self, record: Upload) -> None:
-        if record.status in ENDED and record.looks >= _LOOKS_AFTER_END:
+        waited = self._clock() - record.updated_at >= self._limits.late_bytes
+        if record.status in ENDED and record.looks >= _LOOKS_AFTER_END and waited:
             await self._records.looked(record, None)
         else:
             await self._later(record)
 
     async def _later(self, record: Upload) -> None:
-        when = next_look(self._clock(), self._limits.overdue, record.looks + 1)
+        now = self._clock()
+        when = next_look(now, self._limits.overdue, record.looks + 1)
+        if record.status in IN_FLIGHT and record.expires_at > now:
+            when = min(when, record.expires_at)
         await self._records.looked(record, when)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from service.uploads.excess import excess
 from service.uploads.model import Checksum, Upload
 from service.uploads.policy import Profile
 from service.uploads.ports import StoredObject
@@ -28,9 +29,12 @@ def _fault(upload: Upload, stored: StoredObject, profile: Profile) -> str | None
         return "it cannot be read: encrypted with the client's own key, or its headers too large"
     if upload.declared_size is not None and stored.size != upload.declared_size:
         return f"{upload.declared_size} bytes were announced, {stored.size} arrived"
-    most = profile.ceiling if upload.declared_size is None else profile.largest
-    if stored.size > most:
-        return f"more than the {most} bytes allowed"
+    if stored.size > profile.largest:
+        return f"more than the {profile.largest} bytes allowed"
+    return excess(upload, stored.size, profile) or _kind(upload, stored, profile)
+
+
+def _kind(upload: Upload, stored: StoredObject, profile: Profile) -> str | None:
     if not profile.takes_type(stored.content_type):
         return "its content type is not allowed"
     if not profile.takes_name(upload.filename):

@@ -14,18 +14,18 @@ from errors import (
     UploadStateError,
 )
 from service.clock import Clock
+from service.uploads.excess import excess
 from service.uploads.idempotency import Claim, IdempotencyKeys, digest
 from service.uploads.model import Upload, UploadStatus
 from service.uploads.multiparts import MultipartKeeper
 from service.uploads.policy import Policy
 from service.uploads.ports import Completed, Multiparts, ObjectStore, StoredPart, UploadRecords
 from service.uploads.transfers import check_in_flight, missing_parts, planned
+from service.uploads.transitions import ARRIVED
 
 _log = structlog.get_logger("uploadgate.uploads")
 Settle = Callable[[str, str], Awaitable[object]]
 """Looks at the store and moves the record (service.completion.settlement)."""
-
-_VERIFIED = frozenset({UploadStatus.QUARANTINED, UploadStatus.COMPLETED, UploadStatus.REPLACED})
 
 
 class Completing:
@@ -77,7 +77,7 @@ class Completing:
         return completed
 
     async def _complete(self, upload: Upload) -> Upload:
-        if upload.status in _VERIFIED:
+        if upload.status in ARRIVED:
             return upload
         if upload.status is not UploadStatus.RECEIVED:
             check_in_flight(upload)
@@ -91,9 +91,10 @@ class Completing:
     async def _complete_multipart(self, upload: Upload, multipart_id: str) -> None:
         parts = await self._multiparts.parts(upload.bucket, upload.key, multipart_id)
         if parts is None:
-            await self._is_there(upload)
+            await self._dropped_or_done(upload)
             return
-        await self._check_sizes(upload, parts)
+        if reason := self._excess(upload, parts):
+            raise await self._rejected(upload, reason)
         if _lacks(upload, parts):
             # A transfer manager with credentials of its own makes its own multipart.
             if await self._store.head(upload.bucket, upload.key) is None:
@@ -108,15 +109,22 @@ class Completing:
         )
         await self._follow(upload, answer)
 
-    async def _check_sizes(self, upload: Upload, parts: Sequence[StoredPart]) -> None:
+    async def reject_overgrown(self, upload: Upload) -> bool:
+        """Whether it was: parts whose size nobody announced are looked at while they come, or they
+        would cost the quota nothing until somebody completes them.
+        """
+        if upload.multipart_id is None:
+            return False
+        parts = await self._multiparts.parts(upload.bucket, upload.key, upload.multipart_id)
+        reason = self._excess(upload, parts or [])
+        if reason is not None:
+            await self._rejected(upload, reason)
+        return reason is not None
+
+    def _excess(self, upload: Upload, parts: Sequence[StoredPart]) -> str | None:
         """Sizes are verified before completing: after it, the bytes would be an object already."""
         arrived = sum(part.size for part in parts)
-        allowed = self._policy.of_record(upload.profile).ceiling
-        if upload.declared_size is not None and arrived > upload.declared_size:
-            reason = f"{upload.declared_size} bytes were announced, {arrived} arrived"
-            raise await self._rejected(upload, reason)
-        if upload.declared_size is None and arrived > allowed:
-            raise await self._rejected(upload, f"more than the {allowed} bytes allowed")
+        return excess(upload, arrived, self._policy.of_record(upload.profile))
 
     async def _follow(self, upload: Upload, answer: Completed) -> None:
         if answer is Completed.CHECKSUM_DIFFERS:
@@ -125,23 +133,17 @@ class Completing:
             raise UploadIncompleteError("The store refuses the parts: one is too small or changed")
         if answer is Completed.CONFLICT:
             raise UploadStateError("Something else writes this key just now; ask again")
-        if answer is Completed.DONE:
-            # Nothing is left to abort.
-            await self._records.amend(upload, self._clock(), multipart_id=None)
-        else:
-            await self._is_there(upload)
+        if answer is Completed.GONE:
+            await self._dropped_or_done(upload)
+        # An object is there: by this call, by an earlier one whose answer was lost, or by the
+        # user's own credentials. Settling tells which. The record keeps the multipart's id, so
+        # that the sweep clears away whatever is left of it.
 
-    async def _is_there(self, upload: Upload) -> None:
-        """No such multipart, or an object in its place. Ours, completed by an earlier call whose
-        answer was lost, carries our id; one that the user's own credentials wrote is settled as
-        well, and the multipart then cleared away.
-        """
-        stored = await self._store.head(upload.bucket, upload.key)
-        if stored is None:
+    async def _dropped_or_done(self, upload: Upload) -> None:
+        """There is no such multipart: dropped, unless an object stands in its place."""
+        if await self._store.head(upload.bucket, upload.key) is None:
             await self._keeper.forgotten(upload)
             raise MultipartGoneError
-        if stored.upload_id == upload.id:
-            await self._records.amend(upload, self._clock(), multipart_id=None)
 
     async def _rejected(self, upload: Upload, reason: str) -> UploadRejectedError:
         now = self._clock()
@@ -163,7 +165,7 @@ class Completing:
         fresh = await self._records.get(upload.id)
         if fresh is None:
             raise UploadNotFoundError
-        if fresh.status not in _VERIFIED | {UploadStatus.RECEIVED}:
+        if fresh.status not in ARRIVED | {UploadStatus.RECEIVED}:
             check_in_flight(fresh)
         return fresh
 

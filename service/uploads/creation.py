@@ -4,9 +4,9 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from errors import UploadgateError, UploadNotFoundError
+from errors import InternalError, UploadgateError, UploadNotFoundError
 from service.clock import Clock
 from service.uploads.idempotency import Claim, Finished, IdempotencyKeys, digest
 from service.uploads.keys import object_key
@@ -23,6 +23,7 @@ from service.uploads.transports import Chosen, TransportChoice, Transports
 class NewUpload:
     """What a client announces. `size` in bytes, None where the client's protocol never says it:
     such an upload reserves the profile's maximum. With `own_parts` the client plans the parts.
+    `ends_by`: the upload expires then at the latest.
     """
 
     filename: str
@@ -34,6 +35,7 @@ class NewUpload:
     fingerprint: str | None = None
     transport: TransportChoice = "auto"
     own_parts: bool = False
+    ends_by: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +106,7 @@ class Creation:
 
     async def _begun(self, claim: Claim, new: NewUpload) -> Finished | None:
         now = self._clock()
-        asked = digest("create", json.dumps(asdict(new), sort_keys=True))
+        asked = digest("create", json.dumps(asdict(new), sort_keys=True, default=str))
         return await self._keys.begin(claim, asked, now, lease_until=now + self._timing.lease)
 
     async def _again(self, user_id: str, earlier: Finished, new: NewUpload) -> Upload:
@@ -120,12 +122,14 @@ class Creation:
             self._policy.check_size(profile, new.size)
         chosen = await self._transports.choose(user_id, new.transport, profile)
         upload = self._record(user_id, new, profile, chosen)
-        await self._records.add(upload, limits=profile.limits, claim=claim)
+        if not await self._records.add(upload, limits=profile.limits, claim=claim):
+            raise InternalError("The upload's key is taken")  # by two equal random ids
         return upload
 
     def _record(self, user_id: str, new: NewUpload, profile: Profile, chosen: Chosen) -> Upload:
         now = self._clock()
         upload_id = f"upl_{uuid.uuid4().hex}"
+        expires_at = now + self._timing.expires
         planned = None if new.size is None or new.own_parts else self._part_sizes.plan(new.size)
         in_parts = planned is not None or new.own_parts
         return Upload(
@@ -146,7 +150,7 @@ class Creation:
             fingerprint=new.fingerprint,
             created_at=now,
             updated_at=now,
-            expires_at=now + self._timing.expires,
+            expires_at=expires_at if new.ends_by is None else min(expires_at, new.ends_by),
             next_look_at=now + self._timing.overdue,
             charged=profile.reservation(new.size),
             part_size=planned.part_size if planned else None,

@@ -8,7 +8,7 @@ import structlog
 
 from errors import UploadEndedError, UploadgateError, UploadNotFoundError, UploadStateError
 from service.clock import Clock
-from service.uploads.model import Upload
+from service.uploads.model import Origin, Upload
 from service.uploads.ports import Multiparts, UploadRecords
 from service.uploads.transitions import ENDED
 
@@ -45,6 +45,12 @@ class MultipartKeeper:
         _log.warning("multipart.gone", upload_id=upload.id)
         await self._records.amend(upload, self._clock(), multipart_id=None)
 
+    @staticmethod
+    def may_lie_about(upload: Upload) -> bool:
+        """Whether half-sent parts may be at its key. Small files never have any of ours."""
+        planned = upload.part_count is not None or upload.declared_size is None
+        return upload.origin is Origin.API and (planned or upload.multipart_id is not None)
+
     async def clear(self, upload: Upload) -> None:
         """Aborts every multipart at the record's key, whoever made it: this upload takes no more.
         Raises StoreUnavailableError or StoreRefusedError: try again later.
@@ -64,7 +70,9 @@ class MultipartKeeper:
             _log.warning("multipart.not_cleared", upload_id=upload.id, cause=error.code)
 
     async def _abort(self, upload: Upload, multipart_id: str) -> None:
-        """Of no use to anybody; the sweep finds it by its key should this fail."""
+        """Of no use to anybody; the sweep finds it by its key, once the upload has ended, should
+        this fail.
+        """
         try:
             await self._multiparts.abort(upload.bucket, upload.key, multipart_id)
         except UploadgateError as error:

@@ -8,9 +8,7 @@ profile is that user's usage, exact because both change in one transaction.
 from dataclasses import dataclass
 
 from service.uploads.model import Upload, UploadStatus
-from service.uploads.transitions import ENDED, IN_FLIGHT
-
-_ARRIVED = frozenset({UploadStatus.QUARANTINED, UploadStatus.COMPLETED, UploadStatus.REPLACED})
+from service.uploads.transitions import ARRIVED, ENDED, IN_FLIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ def charge(seen: Upload, status: UploadStatus, size: int | None) -> int:
     """What `seen` will count once it is in `status`, having arrived with `size` bytes."""
     if status in ENDED:
         return 0
-    if status in _ARRIVED and size is not None:
+    if status in ARRIVED and size is not None:
         return size
     return seen.charged
 

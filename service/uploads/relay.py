@@ -3,13 +3,15 @@ part into the record's multipart; nothing is kept here, so any replica can go on
 """
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 from errors import (
     ContentRangeError,
     InvalidRequestError,
     MultipartGoneError,
+    TooManyUploadsError,
     TransportUnavailableError,
     UploadStateError,
 )
@@ -17,7 +19,7 @@ from service.uploads.completing import Completing
 from service.uploads.model import Transport, Upload
 from service.uploads.multiparts import MultipartKeeper
 from service.uploads.plan import LARGEST_PUT, Plan
-from service.uploads.ports import Sink
+from service.uploads.ports import Sink, UploadRecords
 from service.uploads.signed import PartTerms, Signer
 from service.uploads.slices import Slices
 from service.uploads.transfers import Transfers, check_in_flight, missing_parts, planned
@@ -36,25 +38,49 @@ class Relay:
     def __init__(
         self,
         *,
+        records: UploadRecords,
         transfers: Transfers,
         keeper: MultipartKeeper,
         signer: Signer,
         sink: Sink,
         completing: Completing,
+        most_of_one_user: int,
     ) -> None:
+        self._records = records
         self._transfers = transfers
         self._keeper = keeper
         self._signer = signer
         self._sink = sink
         self._completing = completing
+        self._most = most_of_one_user
+        self._held: Counter[str] = Counter()
 
     async def take(
         self, upload: Upload, given: ContentRange | None, chunks: AsyncIterator[bytes]
     ) -> Upload:
-        """The record; completed and verified once the last missing byte is there. A range begins
-        with a part and ends with one, or with the file. Raises ContentRangeError (saying where to
-        go on), InvalidRequestError for a body of another length, and what the store may raise.
+        """The record; completed and verified where this brings the end of the file and nothing is
+        missing. A range begins with a part and ends with one, or with the file. Raises
+        ContentRangeError (saying where to go on), InvalidRequestError for a body of another
+        length, TooManyUploadsError, and what the store may raise.
         """
+        with self._place(upload.user_id):
+            return await self._take(upload, given, chunks)
+
+    @contextlib.contextmanager
+    def _place(self, user_id: str) -> Iterator[None]:
+        """A relay lasts as long as its client likes: no user may hold all of a replica's places."""
+        if self._held[user_id] >= self._most:
+            raise TooManyUploadsError(f"One user has {self._most} relays at once at most")
+        self._held[user_id] += 1
+        try:
+            yield
+        finally:
+            self._held[user_id] -= 1
+            self._held += Counter()  # drops the zeros
+
+    async def _take(
+        self, upload: Upload, given: ContentRange | None, chunks: AsyncIterator[bytes]
+    ) -> Upload:
         check_in_flight(upload)
         size = upload.declared_size
         if size is None or (upload.part_count is None and size > LARGEST_PUT):
@@ -67,6 +93,8 @@ class Relay:
         if plan is None:
             return await self._send_whole(upload, size, slices)
         upload = await self._send_parts(upload, plan, span, slices)
+        if span.end + 1 < size:
+            return upload
         return await self._completed(upload, plan)
 
     async def _check(self, upload: Upload, span: ContentRange, size: int) -> None:
@@ -106,6 +134,7 @@ class Relay:
             length = plan.length(number)
             # Signed just in time: a slow client must not find its address expired.
             [target] = await self._signer.parts(
+                upload.bucket,
                 upload.key,
                 upload.multipart_id,
                 [PartTerms(number, length)],
@@ -115,8 +144,9 @@ class Relay:
                 chunks = slices.next(length, last=number == last)
                 await self._sink.send(target, size=length, chunks=chunks)
             except MultipartGoneError:
-                # Dropped, or completed meanwhile by another relay of the same bytes.
-                return await self._completing.complete(upload)
+                # Dropped, aborted, or completed meanwhile by another relay of the same bytes.
+                fresh = await self._records.get(upload.id)
+                return await self._completing.complete(fresh or upload)
         return upload
 
     async def _completed(self, upload: Upload, plan: Plan) -> Upload:

@@ -43,13 +43,14 @@ class PartTerms:
 
 
 class Signer(Protocol):
-    """Signs for one bucket. `seconds` is the life asked for; `expires_at` the true one, which
-    ends with the signing credentials at the latest. Raises StoreRefusedError where the service
-    has no credentials and StoreUnavailableError where they cannot be renewed now.
+    """Signs for a record's own bucket. `seconds` is the life asked for; `expires_at` the true one,
+    which ends with the signing credentials at the latest. Raises StoreRefusedError where the
+    service has no credentials and StoreUnavailableError where they cannot be renewed now.
     """
 
     async def put(
         self,
+        bucket: str,
         key: str,
         *,
         size: int,
@@ -65,6 +66,7 @@ class Signer(Protocol):
 
     async def post(
         self,
+        bucket: str,
         key: str,
         *,
         largest: int,
@@ -77,13 +79,20 @@ class Signer(Protocol):
         ...
 
     async def parts(
-        self, key: str, multipart_id: str, parts: Sequence[PartTerms], *, seconds: int
+        self,
+        bucket: str,
+        key: str,
+        multipart_id: str,
+        parts: Sequence[PartTerms],
+        *,
+        seconds: int,
     ) -> Sequence[SignedRequest]:
         """One UploadPart each, in the given order."""
         ...
 
     async def get(
         self,
+        bucket: str,
         key: str,
         *,
         version_id: str | None,

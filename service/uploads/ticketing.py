@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from errors import InvalidTicketError
+from errors import InvalidTicketError, PolicyError
 from service.clock import Clock
 from service.uploads.model import Transport
 from service.uploads.policy import Policy
@@ -41,6 +41,9 @@ class Ticketing:
         """
         profile = self._policy.profile(profile_name)
         self._policy.check_transport(profile, Transport.PRESIGNED)
+        if profile.quota is not None and profile.max_size is None:
+            # The first upload would reserve the whole quota, and every other one be refused.
+            raise PolicyError("Uppy says no sizes: a profile with a quota needs a max_size for it")
         now = self._clock()
         secret = f"upt_{secrets.token_urlsafe(_BYTES)}"
         ticket = Ticket(user_id, profile.name, now + self._life)

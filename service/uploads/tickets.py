@@ -24,7 +24,7 @@ class Tickets(Protocol):
     async def add(self, id_hash: str, ticket: Ticket, created_at: datetime) -> None: ...
 
     async def find(self, id_hash: str, now: datetime) -> Ticket | None:
-        """None for one that is unknown, revoked or expired."""
+        """None for one that is unknown, revoked or expired, or whose user is disabled."""
         ...
 
     async def revoke_all(self, user_id: str, now: datetime) -> int:

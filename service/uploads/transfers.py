@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from errors import (
@@ -97,14 +97,16 @@ class Transfers:
         switch to presigned: its multipart and finished parts stay. Raises InvalidPartError.
         """
         check_in_flight(upload)
-        if upload.expires_at <= self._clock():
-            raise UploadEndedError("The upload has expired")
         terms = terms_of(upload, wanted)
         upload = await self.switched(upload, Transport.PRESIGNED)
         upload = await self._keeper.ensured(upload)
         assert upload.multipart_id is not None  # noqa: S101 - ensured
         return await self._signer.parts(
-            upload.key, upload.multipart_id, terms, seconds=self.seconds_for(upload)
+            upload.bucket,
+            upload.key,
+            upload.multipart_id,
+            terms,
+            seconds=self.seconds_for(upload),
         )
 
     async def parts(self, upload: Upload) -> Sequence[StoredPart]:
@@ -124,15 +126,22 @@ class Transfers:
         size = upload.declared_size
         if not (single and sendable and presigned) or size is None or size > LARGEST_PUT:
             return Offer()
-        # No form can name a checksum, and the store would then have none to compare.
-        form = None if upload.declared_checksum else await self.form(upload)
+        # No form can name a checksum, and the store would then have none to compare. A form can be
+        # sent again where a PUT cannot, after a verdict too.
+        quarantined = self._policy.of_record(upload.profile).quarantine
+        form = None if upload.declared_checksum or quarantined else await self.form(upload)
         return Offer(put=await self.put(upload), post=form)
+
+    def addresses_end(self) -> datetime:
+        """When an address that is signed now ends at the latest."""
+        return self._clock() + self._url_life
 
     async def put(self, upload: Upload) -> SignedRequest:
         """Raises InvalidPartError for an upload that does not go in one PUT of a known size."""
         if upload.declared_size is None or upload.declared_size > LARGEST_PUT:
             raise InvalidPartError("This upload does not go in one PUT")
         return await self._signer.put(
+            upload.bucket,
             upload.key,
             size=upload.declared_size,
             content_type=upload.content_type,
@@ -146,6 +155,7 @@ class Transfers:
         largest = self._policy.of_record(upload.profile).ceiling
         size = upload.declared_size
         return await self._signer.post(
+            upload.bucket,
             upload.key,
             smallest=0 if size is None else size,
             largest=min(largest, LARGEST_PUT) if size is None else size,
@@ -160,6 +170,8 @@ class Transfers:
         """
         for _ in range(_ROUNDS):
             check_in_flight(upload)
+            if upload.expires_at <= self._clock():
+                raise UploadEndedError("The upload has expired")
             if upload.transport is to and upload.status is UploadStatus.UPLOADING:
                 return upload
             if upload.transport is not to:

@@ -12,7 +12,8 @@ NEXT: Mapping[S, frozenset[S]] = MappingProxyType(
         S.UPLOADING: frozenset({S.RECEIVED, S.REJECTED, S.ABORTED, S.EXPIRED}),
         S.RECEIVED: frozenset({S.QUARANTINED, S.COMPLETED, S.REJECTED, S.ABORTED}),
         S.QUARANTINED: frozenset({S.COMPLETED, S.REJECTED, S.DELETED}),
-        S.COMPLETED: frozenset({S.REPLACED, S.DELETED}),
+        # Rejected: written again, with more than fits into the quota.
+        S.COMPLETED: frozenset({S.REPLACED, S.REJECTED, S.DELETED}),
         # A replacement may be replaced again: the same state with another ETag.
         S.REPLACED: frozenset({S.REPLACED, S.REJECTED, S.DELETED}),
         S.REJECTED: frozenset(),
@@ -24,6 +25,8 @@ NEXT: Mapping[S, frozenset[S]] = MappingProxyType(
 
 # Nothing may remain at the store for these: bytes that come later are deleted.
 ENDED = frozenset({S.REJECTED, S.ABORTED, S.EXPIRED, S.DELETED})
+# Verified, and at the store.
+ARRIVED = frozenset({S.QUARANTINED, S.COMPLETED, S.REPLACED})
 # The client may still be sending.
 IN_FLIGHT = frozenset({S.PENDING, S.UPLOADING})
 

@@ -1,6 +1,5 @@
 """What is quarantined stays so until somebody has looked at it."""
 
-from datetime import timedelta
 from typing import Any, Literal
 
 import structlog
@@ -18,12 +17,9 @@ _SAME = {"clean": UploadStatus.COMPLETED, "rejected": UploadStatus.REJECTED}
 class Verdicts:
     """For administrators: any user's upload."""
 
-    def __init__(
-        self, *, records: UploadRecords, store: ObjectStore, overdue: timedelta, clock: Clock
-    ) -> None:
+    def __init__(self, *, records: UploadRecords, store: ObjectStore, clock: Clock) -> None:
         self._records = records
         self._store = store
-        self._overdue = overdue
         self._clock = clock
 
     async def give(self, upload_id: str, verdict: Verdict, reason: str | None) -> Upload:

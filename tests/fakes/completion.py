@@ -9,6 +9,7 @@ from service.completion.completion import Completion
 from service.completion.processor import Processor, ProcessorLimits
 from service.completion.settlement import Settlement
 from service.completion.sweep import Sweep, SweepLimits
+from service.uploads.completing import Completing
 from service.uploads.multiparts import MultipartKeeper
 from service.uploads.policy import IssueCredentials, Policy, Profile
 from tests.fakes.clock import Clock
@@ -20,6 +21,8 @@ from tests.fakes.store import MemoryStore
 
 OVERDUE = timedelta(seconds=30)
 LEASE = timedelta(seconds=60)
+URL_LIFE = timedelta(hours=1)
+LATE_BYTES = timedelta(hours=2)
 
 
 class World:
@@ -43,6 +46,17 @@ class World:
             records=self.records, multiparts=self.multiparts, clock=self.clock
         )
         self.settlement = self.settling(rules or AdoptionRules())
+        self.completing = Completing(
+            records=self.records,
+            keys=self.records.keys,
+            store=self.store,
+            multiparts=self.multiparts,
+            keeper=self.keeper,
+            policy=self.policy,
+            settle=self.settlement.settle,
+            lease=LEASE,
+            clock=self.clock,
+        )
 
     def settling(self, rules: AdoptionRules) -> Settlement:
         return Settlement(
@@ -50,6 +64,7 @@ class World:
             store=self.store,
             adoption=Adoption(OneOwner(), rules, self.policy.profile(None).name),
             policy=self.policy,
+            address_life=URL_LIFE,
             clock=self.clock,
         )
 
@@ -68,7 +83,13 @@ class World:
             inbox=self.inbox,
             settlement=settlement or self.settlement,
             keeper=self.keeper,
-            limits=SweepLimits(OVERDUE, batch, timedelta(days=30)),
+            reject_overgrown=self.completing.reject_overgrown,
+            limits=SweepLimits(
+                overdue=OVERDUE,
+                late_bytes=LATE_BYTES,
+                batch=batch,
+                keep_events=timedelta(days=30),
+            ),
             clock=self.clock,
         )
 

@@ -8,7 +8,7 @@ from service.uploads.model import Checksum
 from service.uploads.signed import PartTerms, SignedForm, SignedRequest
 from tests.fakes.clock import Clock
 
-STORE = "https://store.example/uploads/"
+STORE = "https://store.example"
 
 
 class ReadableSigner:
@@ -24,6 +24,7 @@ class ReadableSigner:
 
     async def put(
         self,
+        bucket: str,
         key: str,
         *,
         size: int,
@@ -40,10 +41,11 @@ class ReadableSigner:
         }
         if checksum is not None:
             headers[f"x-amz-checksum-{checksum.algorithm.lower()}"] = checksum.value
-        return self._request("put", key, seconds, {"size": str(size)}, headers)
+        return self._request("put", f"{bucket}/{key}", seconds, {"size": str(size)}, headers)
 
     async def post(
         self,
+        bucket: str,
         key: str,
         *,
         largest: int,
@@ -58,20 +60,27 @@ class ReadableSigner:
             "content-type": content_type,
             "x-amz-meta-uploadgate-upload-id": upload_id,
         }
-        return SignedForm(STORE, fields, self._until("post", seconds))
+        return SignedForm(f"{STORE}/{bucket}", fields, self._until("post", seconds))
 
     async def parts(
-        self, key: str, multipart_id: str, parts: Sequence[PartTerms], *, seconds: int
+        self,
+        bucket: str,
+        key: str,
+        multipart_id: str,
+        parts: Sequence[PartTerms],
+        *,
+        seconds: int,
     ) -> Sequence[SignedRequest]:
-        return [self._part(key, multipart_id, part, seconds) for part in parts]
+        return [self._part(f"{bucket}/{key}", multipart_id, part, seconds) for part in parts]
 
-    def _part(self, key: str, multipart_id: str, part: PartTerms, seconds: int) -> SignedRequest:
+    def _part(self, path: str, multipart_id: str, part: PartTerms, seconds: int) -> SignedRequest:
         query = {"uploadId": multipart_id, "partNumber": str(part.number)}
         headers = {} if part.size is None else {"content-length": str(part.size)}
-        return self._request("part", key, seconds, query, headers)
+        return self._request("part", path, seconds, query, headers)
 
     async def get(
         self,
+        bucket: str,
         key: str,
         *,
         version_id: str | None,
@@ -81,13 +90,13 @@ class ReadableSigner:
     ) -> SignedRequest:
         query = {"disposition": content_disposition, "type": content_type}
         version = {} if version_id is None else {"versionId": version_id}
-        return self._request("get", key, seconds, query | version, {})
+        return self._request("get", f"{bucket}/{key}", seconds, query | version, {})
 
     def _request(
-        self, kind: str, key: str, seconds: int, query: dict[str, str], headers: dict[str, str]
+        self, kind: str, path: str, seconds: int, query: dict[str, str], headers: dict[str, str]
     ) -> SignedRequest:
         return SignedRequest(
-            f"{STORE}{key}?{urlencode(query)}", headers, self._until(kind, seconds)
+            f"{STORE}/{path}?{urlencode(query)}", headers, self._until(kind, seconds)
         )
 
     def _until(self, kind: str, seconds: int) -> datetime:

@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-from service.uploads.completing import Completing
 from service.uploads.creation import Creation, PartSizes, Timing
 from service.uploads.downloads import Downloads
 from service.uploads.model import Transport, Upload, UploadStatus
@@ -13,7 +12,7 @@ from service.uploads.transfers import Transfers
 from service.uploads.transports import Transports
 from service.uploads.uploads import Uploads
 from service.uploads.verdicts import Verdicts
-from tests.fakes.completion import LEASE, OVERDUE, World
+from tests.fakes.completion import LEASE, OVERDUE, URL_LIFE, World
 from tests.fakes.owners import OneOwner
 from tests.fakes.records import BUCKET, upload
 from tests.fakes.signer import ReadableSigner
@@ -21,7 +20,7 @@ from tests.fakes.sink import MemorySink
 
 ADA, EVE = "usr_ada", "usr_eve"
 LIFE = timedelta(days=7)
-URL_LIFE = timedelta(hours=1)
+MOST_RELAYS = 2
 PART = 8 * MIB
 THREE_PARTS = 2 * PART + 5
 
@@ -76,24 +75,24 @@ class UploadWorld(World):
             transports=self.transports,
             url_life=URL_LIFE,
         )
-        self.completing = Completing(
-            **kept,
-            keys=self.keys,
-            store=self.store,
-            multiparts=self.multiparts,
-            settle=self.settlement.settle,
-            lease=LEASE,
-        )
         self.relay = Relay(
+            records=self.records,
             transfers=self.transfers,
             keeper=self.keeper,
             signer=self.signer,
             sink=self.sink,
             completing=self.completing,
+            most_of_one_user=MOST_RELAYS,
         )
         self.uploads = Uploads(**shared, store=self.store, keeper=self.keeper, overdue=OVERDUE)
-        self.verdicts = Verdicts(**shared, store=self.store, overdue=OVERDUE)
-        self.downloads = Downloads(signer=self.signer, policy=self.policy, url_life=URL_LIFE)
+        self.verdicts = Verdicts(**shared, store=self.store)
+        self.downloads = Downloads(
+            **shared,
+            store=self.store,
+            signer=self.signer,
+            policy=self.policy,
+            url_life=URL_LIFE,
+        )
 
     def row(self, upload_id: str = "upl_1") -> Upload:
         return self.records.rows[upload_id]

@@ -90,11 +90,11 @@ async def replica(stack: Stack, database_url: str, **more: str) -> AsyncIterator
         "UPLOADGATE_PUBLIC_URL": f"http://127.0.0.1:{port}",
     }
     service = ServiceProcess(port, environment | more, stack.directory / f"service-{port}.log")
-    await service.start()
     limits = httpx.Limits(max_connections=200)
     client = httpx.AsyncClient(base_url=service.url, trust_env=False, timeout=60, limits=limits)
     async with client as api:
         try:
+            await service.start()
             yield Replica(service, api, database_url)
         finally:
             async with asyncio.timeout(60):

@@ -1,6 +1,7 @@
 """Multiparts and the sink at the embedded store: what the service makes, users' keys fill."""
 
 import base64
+import contextlib
 import functools
 import zlib
 from collections.abc import AsyncIterator
@@ -14,7 +15,9 @@ from botocore.exceptions import ClientError
 
 from aws.clients import AwsAccess, AwsClients, opened
 from aws.multiparts import S3Multiparts
+from aws.part_lister import PartLister
 from aws.s3 import S3Store
+from aws.signer.presigner import Presigner
 from aws.sink import StoreSink
 from errors import (
     InvalidRequestError,
@@ -92,9 +95,20 @@ def access(cloud: LocalCloud) -> AwsAccess:
     )
 
 
-def adapters(clients: AwsClients) -> tuple[S3Multiparts, S3Store]:
+def lister(
+    clients: AwsClients, cloud: LocalCloud
+) -> contextlib.AbstractAsyncContextManager[PartLister]:
+    signer = Presigner(
+        credentials=clients.credentials, region=cloud.region, endpoint=cloud.s3_endpoint
+    )
+    return PartLister.opened(
+        signer, connections=4, connect_seconds=2, read_seconds=20, attempts=3, call_seconds=30
+    )
+
+
+def adapters(clients: AwsClients, lists: PartLister) -> tuple[S3Multiparts, S3Store]:
     multiparts = S3Multiparts(
-        clients.s3, clients.s3_completing, call_seconds=30, complete_seconds=60
+        clients.s3, clients.s3_completing, lists, call_seconds=30, complete_seconds=60
     )
     return multiparts, S3Store(clients.s3, call_seconds=30)
 
@@ -107,11 +121,12 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
     async with (
         LocalCloud.running(config) as cloud,
         opened(access(cloud)) as clients,
+        lister(clients, cloud) as lists,
         StoreSink.opened(connections=4, connect_seconds=5, idle_seconds=20) as sink,
         person(cloud, "alice") as alice,
         person(cloud, "bob") as bob,
     ):
-        yield House(cloud.bucket, clients.s3, *adapters(clients), sink, alice, bob)
+        yield House(cloud.bucket, clients.s3, *adapters(clients, lists), sink, alice, bob)
 
 
 # --- checksums of the whole ----------------------------------------------------------------------

@@ -17,6 +17,8 @@ import pytest_asyncio
 
 from aws.clients import AwsAccess, AwsClients, opened
 from aws.multiparts import S3Multiparts
+from aws.part_lister import PartLister
+from aws.signer.presigner import Presigner
 from service.uploads.ports import Completed
 from tests.integration.stack import eventually, free_port
 
@@ -58,16 +60,27 @@ async def moto_server(log: Path) -> AsyncIterator[str]:
         await process.wait()
 
 
+def lister(
+    clients: AwsClients, access: AwsAccess
+) -> contextlib.AbstractAsyncContextManager[PartLister]:
+    signer = Presigner(
+        credentials=clients.credentials, region=access.region, endpoint=access.s3_endpoint
+    )
+    return PartLister.opened(
+        signer, connections=4, connect_seconds=2, read_seconds=20, attempts=3, call_seconds=30
+    )
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PagingStore]:
     async with moto_server(tmp_path_factory.mktemp("moto") / "log") as url:
         access = AwsAccess(
             region="us-east-1", access_key_id="any", secret_access_key="any", s3_endpoint=url
         )
-        async with opened(access) as clients:
+        async with opened(access) as clients, lister(clients, access) as lists:
             await clients.s3.create_bucket(Bucket=BUCKET)
             multiparts = S3Multiparts(
-                clients.s3, clients.s3_completing, call_seconds=30, complete_seconds=60
+                clients.s3, clients.s3_completing, lists, call_seconds=30, complete_seconds=60
             )
             yield PagingStore(clients, multiparts)
 

@@ -22,6 +22,7 @@ from service.uploads.signed import PartTerms, SignedForm, SignedRequest
 from tests.integration.stack import Stack
 
 BODY = b"twelve bytes"
+BUCKET = "uploads"  # the embedded cloud's
 UPLOAD_ID = "upl_0123456789"
 NAME = "Ünï côde 漢字 😀 100% 'a'+(b).txt"
 MIB = 1024 * 1024
@@ -43,7 +44,6 @@ def presigner(stack: Stack, *, clock: Clock = utc_now, secret: str | None = None
     return Presigner(
         credentials=source,
         region=cloud.region,
-        bucket=cloud.bucket,
         endpoint=cloud.s3_endpoint,
         clock=clock,
     )
@@ -86,6 +86,7 @@ async def _put_terms(
     signer: Presigner, key: str, *, checksum: Checksum | None = None
 ) -> SignedRequest:
     return await signer.put(
+        BUCKET,
         key,
         size=len(BODY),
         content_type="text/plain;  charset=utf-8",
@@ -113,6 +114,7 @@ async def _absent(anyone: httpx.AsyncClient, signer: Presigner, key: str) -> boo
 
 async def _get(signer: Presigner, key: str, content_type: str = "text/plain") -> SignedRequest:
     return await signer.get(
+        BUCKET,
         key,
         version_id=None,
         content_disposition=attachment(NAME),
@@ -191,6 +193,7 @@ async def test_the_right_checksum_is_stored(
 ) -> None:
     checksum = Checksum(algorithm, base64.b64encode(CHECK_VALUES[algorithm]).decode())
     signed = await signer.put(
+        BUCKET,
         key,
         size=len(CHECKED),
         content_type="text/plain",
@@ -273,7 +276,12 @@ async def test_the_longest_name_comes_back(
     await _sent(anyone, await _put_terms(signer, key))
     longest = attachment("😀" * 255 + ".txt")
     signed = await signer.get(
-        key, version_id=None, content_disposition=longest, content_type="text/plain", seconds=60
+        BUCKET,
+        key,
+        version_id=None,
+        content_disposition=longest,
+        content_type="text/plain",
+        seconds=60,
     )
     assert (await anyone.get(signed.url)).headers["Content-Disposition"] == longest
 
@@ -306,7 +314,7 @@ async def test_parts_are_stored_and_become_the_file(
     terms = [
         PartTerms(number, len(body), crc32(body)) for number, body in enumerate(bodies, start=1)
     ]
-    signed = await signer.parts(key, multipart_id, terms, seconds=60)
+    signed = await signer.parts(BUCKET, key, multipart_id, terms, seconds=60)
     pairs = zip(signed, bodies, strict=True)
     answers = await asyncio.gather(*(_sent(anyone, each, body) for each, body in pairs))
     assert [answer.status_code for answer in answers] == [200, 200, 200]
@@ -327,7 +335,7 @@ async def test_a_part_of_another_length_or_checksum_is_refused(
     )
     wrong = Checksum("CRC32", "AAAAAA==")
     terms = [PartTerms(1, len(BODY)), PartTerms(2, len(BODY), wrong)]
-    length, checksum = await signer.parts(key, multipart_id, terms, seconds=60)
+    length, checksum = await signer.parts(BUCKET, key, multipart_id, terms, seconds=60)
     assert (await _sent(anyone, length, BODY + b"!")).status_code == 403
     assert (await _sent(anyone, checksum)).status_code == 400
     place = {"Bucket": stack.cloud.bucket, "Key": key, "UploadId": multipart_id}
@@ -339,7 +347,7 @@ async def test_a_part_url_serves_no_other_number_and_no_completion(
     stack: Stack, signer: Presigner, anyone: httpx.AsyncClient, s3: Any, key: str
 ) -> None:
     multipart_id = await _multipart(s3, stack, key)
-    (signed,) = await signer.parts(key, multipart_id, [PartTerms(1)], seconds=60)
+    (signed,) = await signer.parts(BUCKET, key, multipart_id, [PartTerms(1)], seconds=60)
     other = signed.url.replace("partNumber=1", "partNumber=2")
     assert (await anyone.put(other, content=BODY)).status_code == 403
     assert (await anyone.post(signed.url, content=BODY)).status_code == 403
@@ -348,6 +356,7 @@ async def test_a_part_url_serves_no_other_number_and_no_completion(
 
 async def _form(signer: Presigner, key: str, seconds: int = 60) -> SignedForm:
     return await signer.post(
+        BUCKET,
         key,
         smallest=2,
         largest=len(BODY),

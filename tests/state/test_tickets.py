@@ -5,8 +5,10 @@ from datetime import timedelta
 
 import pytest
 
+from auth.users import User
 from errors import UnavailableError
 from service.uploads.tickets import Ticket
+from state.accounts import UserRepository
 from state.database import Database
 from state.tickets import SqlTickets
 from tests.fakes.clock import START
@@ -44,6 +46,21 @@ async def test_all_of_one_user_are_revoked_once(tickets: SqlTickets) -> None:
     assert await tickets.revoke_all("usr_ada", START) == 0
     await tickets.add("new", TICKET, START)
     assert await tickets.find("new", START) == TICKET
+
+
+async def test_those_of_a_disabled_user_open_nothing(
+    database: Database, tickets: SqlTickets
+) -> None:
+    users = UserRepository(database)
+    for name in ("ada", "eve"):
+        await users.add(User(f"usr_{name}", name, name, "$argon2id$", frozenset(), START))
+        await tickets.add(name, replace(TICKET, user_id=f"usr_{name}"), START)
+    await users.disable("usr_ada", START)
+    assert await tickets.find("ada", START) is None
+    assert await tickets.find("eve", START) is not None
+    # Of one whom another identity provider knows there is no row.
+    await tickets.add("stranger", replace(TICKET, user_id="usr_of_oidc"), START)
+    assert await tickets.find("stranger", START) is not None
 
 
 async def test_only_what_expired_before_then_is_forgotten(tickets: SqlTickets) -> None:

@@ -64,6 +64,14 @@ async def test_what_is_not_there_is_none(records: SqlUploadRecords, upload_id: s
     assert await records.get(upload_id) is None
 
 
+@pytest.mark.parametrize("key", ["\0", "k\0", "k\0more"])
+async def test_no_record_has_a_key_that_no_database_could_keep(
+    records: SqlUploadRecords, key: str
+) -> None:
+    await kept(records, key="k")
+    assert await records.by_key(BUCKET, key) is None
+
+
 async def test_one_key_has_one_record_a_generation(records: SqlUploadRecords) -> None:
     first = await kept(records, id="a", key="k")
     assert not await records.add(upload(id="b", key="k"))

@@ -2,16 +2,24 @@
 
 import json
 import logging
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import structlog
 
 from logs import strike_secrets
+from service.uploads.operation_tickets import Operation, OperationTickets
+from tests.fakes.clock import Clock
 from tests.fakes.house import captured_logs
+from tests.fakes.records import upload
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c3JfMSJ9.c2lnbmF0dXJl"
 REFRESH = "rt_5xJ0mX3rT7mJm1bq8Zk2v9Q4hY6nW0cLd3sFgAeUiOp"
+COMPANION = "upt_5xJ0mX3rT7mJm1bq8Zk2v9Q4hY6nW0cLd3sFgAeUiOp"
+OPERATION = OperationTickets(
+    ["a-signing-key-of-thirty-two-chars"], life=timedelta(hours=1), clock=Clock()
+).issue(Operation.COMPLETE, upload(), "mp_1")
 URL = "https://s3.example/k?X-Amz-Credential=AKIA%2F1&X-Amz-Date=1&X-Amz-Signature=abcdef0123"
 
 
@@ -47,6 +55,8 @@ def test_what_stands_under_a_telling_name_is_struck(name: str) -> None:
         (URL.lower(), ["abcdef0123"], ["s3.example"]),
         (f"{URL}&X-Amz-Security-Token=FwoGZXI", ["FwoGZXI"], ["X-Amz-Date"]),
         (f"revoked {REFRESH}", [REFRESH], ["revoked"]),
+        (f"GET /v1/uppy/{COMPANION}/s3/params", [COMPANION], ["/v1/uppy/", "/s3/params"]),
+        (f"POST /v1/s3/multipart/{OPERATION} 200", OPERATION.split("."), ["multipart/", "200"]),
     ],
 )
 def test_what_looks_like_a_secret_is_struck_from_any_text(

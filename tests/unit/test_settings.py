@@ -235,3 +235,17 @@ def test_settings_do_not_change() -> None:
     for group in (settings, settings.http):
         with pytest.raises(ValidationError):
             group.docs = False  # type: ignore[misc, union-attr]
+
+
+def test_types_and_endings_may_be_written_in_any_case() -> None:
+    profile = {"content_types": ["Image/PNG", "VIDEO/*"], "extensions": ["PNG", "Tar"]}
+    made = Settings(**SAFE, uploads={"profiles": {"avatar": profile}}).uploads.profiles["avatar"]
+    assert (made.content_types, made.extensions) == (["image/png", "video/*"], ["png", "tar"])
+
+
+@pytest.mark.parametrize(
+    "profile", [{"content_types": ["png"]}, {"extensions": [".png"]}, {"extensions": [7]}]
+)
+def test_types_and_endings_that_nothing_could_have_are_refused(profile: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Settings(**SAFE, uploads={"profiles": {"avatar": profile}})

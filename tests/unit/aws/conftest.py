@@ -4,7 +4,9 @@ import pytest
 
 from aws.clients import AwsAccess, AwsClients, opened
 from aws.cognito import CognitoIdentityPool
+from aws.part_lister import PartLister
 from aws.s3 import S3Store
+from aws.signer.presigner import Presigner
 from tests.fakes.aws_environment import without_ambient_aws
 from tests.fakes.cognito_api import POOL, cognito
 from tests.fakes.http_stub import HttpStub, Reply
@@ -19,6 +21,7 @@ def _hermetic() -> Iterator[None]:
         without_ambient_aws(patch)
         # Retries wait a random while; how long is botocore's affair, how often is ours.
         patch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+        patch.setattr("aws.part_lister._PAUSE", 0)
         yield
 
 
@@ -42,6 +45,20 @@ async def clients(server: HttpStub) -> AsyncIterator[AwsClients]:
         max_attempts=MAX_ATTEMPTS,
     )
     async with opened(access) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+async def lister(server: HttpStub, clients: AwsClients) -> AsyncIterator[PartLister]:
+    signer = Presigner(credentials=clients.credentials, region="us-east-1", endpoint=server.url)
+    async with PartLister.opened(
+        signer,
+        connections=4,
+        connect_seconds=2,
+        read_seconds=5,
+        attempts=MAX_ATTEMPTS,
+        call_seconds=CALL_SECONDS,
+    ) as made:
         yield made
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from aws.clients import AwsClients
 from aws.multiparts import MOST_PAGES, S3Multiparts
+from aws.part_lister import PartLister
 from errors import StoreRefusedError, StoreUnavailableError, UploadgateError
 from service.uploads.model import Checksum, ChecksumAlgorithm
 from service.uploads.ports import Completed, StoredPart
@@ -23,13 +24,13 @@ NEWER, OLDER = "2026-01-01T00:00:02.000Z", "2026-01-01T00:00:01.000Z"
 
 
 @pytest.fixture
-def multiparts(stub: HttpStub, clients: AwsClients) -> S3Multiparts:
-    return made(clients)
+def multiparts(stub: HttpStub, clients: AwsClients, lister: PartLister) -> S3Multiparts:
+    return made(clients, lister)
 
 
-def made(clients: AwsClients, **seconds: float) -> S3Multiparts:
+def made(clients: AwsClients, lister: PartLister, **seconds: float) -> S3Multiparts:
     within = {"call_seconds": CALL_SECONDS, "complete_seconds": CALL_SECONDS} | seconds
-    return S3Multiparts(clients.s3, clients.s3_completing, **within)
+    return S3Multiparts(clients.s3, clients.s3_completing, lister, **within)
 
 
 def xml(body: str, status: int = 200) -> Reply:
@@ -341,12 +342,14 @@ async def test_nothing_is_never_completed(multiparts: S3Multiparts, stub: HttpSt
     assert not stub.requests
 
 
-async def test_completion_has_a_time_of_its_own(stub: HttpStub, clients: AwsClients) -> None:
+async def test_completion_has_a_time_of_its_own(
+    stub: HttpStub, clients: AwsClients, lister: PartLister
+) -> None:
     stub.answer = Reply(hang=True)
     began = time.monotonic()
     for multiparts, call in (
-        (made(clients, call_seconds=0.05), "abort"),
-        (made(clients, complete_seconds=0.05), "complete"),
+        (made(clients, lister, call_seconds=0.05), "abort"),
+        (made(clients, lister, complete_seconds=0.05), "complete"),
     ):
         with pytest.raises(StoreUnavailableError):
             await CALLS[call](multiparts)

@@ -34,7 +34,13 @@ def _botocores_clock() -> Iterator[None]:
 
 async def _form(ours: Presigner, key: str, content_type: str, largest: int = 10) -> SignedForm:
     return await ours.post(
-        key, smallest=1, largest=largest, content_type=content_type, upload_id="u", seconds=600
+        BUCKET,
+        key,
+        smallest=1,
+        largest=largest,
+        content_type=content_type,
+        upload_id="u",
+        seconds=600,
     )
 
 

@@ -45,14 +45,12 @@ def presigner(
     keys: SigningCredentials = KEYS,
     *,
     region: str = REGION,
-    bucket: str = BUCKET,
     endpoint: str | None = None,
     clock: Clock | None = None,
 ) -> Presigner:
     return Presigner(
         credentials=source(keys),
         region=region,
-        bucket=bucket,
         endpoint=endpoint,
         clock=clock or Clock(),
     )
@@ -111,6 +109,7 @@ async def test_a_put_is_the_one_that_botocores_client_signs(
 ) -> None:
     s3, ours = judge
     signed = await ours.put(
+        BUCKET,
         key,
         size=size,
         content_type=content_type,
@@ -148,7 +147,7 @@ async def test_a_part_is_the_one_that_botocores_client_signs(
 ) -> None:
     s3, ours = judge
     (signed,) = await ours.parts(
-        key, multipart_id, [PartTerms(number, size, checksum)], seconds=600
+        BUCKET, key, multipart_id, [PartTerms(number, size, checksum)], seconds=600
     )
     length = {} if size is None else {"ContentLength": size}
     assert signed.url == _theirs(
@@ -172,6 +171,7 @@ async def test_a_get_is_the_one_that_botocores_client_signs(
 ) -> None:
     s3, ours = judge
     signed = await ours.get(
+        BUCKET,
         key,
         version_id=version_id,
         content_disposition=disposition,
@@ -200,6 +200,7 @@ async def test_the_headers_given_are_exactly_those_signed(
     size: int, checksum: Checksum | None
 ) -> None:
     put = await presigner().put(
+        BUCKET,
         "key",
         size=size,
         content_type="text/plain",
@@ -208,7 +209,7 @@ async def test_the_headers_given_are_exactly_those_signed(
         seconds=60,
     )
     parts = await presigner().parts(
-        "key", "multipart", [PartTerms(1), PartTerms(2, size, checksum)], seconds=60
+        BUCKET, "key", "multipart", [PartTerms(1), PartTerms(2, size, checksum)], seconds=60
     )
     for signed in (put, *parts):
         sent = {name.lower() for name in signed.headers}
@@ -223,8 +224,8 @@ async def test_the_headers_given_are_exactly_those_signed(
 )
 @pytest.mark.parametrize("bucket", ["bucket", "with.dots", "UPPER_case"])
 async def test_the_address_is_the_one_of_the_partition(region: str, bucket: str) -> None:
-    (signed,) = await presigner(region=region, bucket=bucket).parts(
-        "key", "multipart", [PartTerms(1)], seconds=600
+    (signed,) = await presigner(region=region).parts(
+        bucket, "key", "multipart", [PartTerms(1)], seconds=600
     )
     theirs = client(region).generate_presigned_url(
         "upload_part",
@@ -234,13 +235,62 @@ async def test_the_address_is_the_one_of_the_partition(region: str, bucket: str)
     assert signed.url == theirs
 
 
+@given(
+    key=object_keys,
+    multipart_id=st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1),
+    after=st.integers(0, 10_000),
+)
+async def test_a_list_of_parts_is_the_one_that_botocores_client_signs(
+    judge: tuple[Any, Presigner], key: str, multipart_id: str, after: int
+) -> None:
+    s3, ours = judge
+    signed = await ours.list_parts(BUCKET, key, multipart_id, after=after, seconds=600)
+    marker = {"PartNumberMarker": after} if after else {}
+    assert signed.url == _theirs(s3, "list_parts", Key=key, UploadId=multipart_id, **marker)
+    assert signed.headers == {}
+
+
+async def _all_kinds(ours: Presigner, bucket: str) -> list[str]:
+    """Of each kind of request the address that is signed, and a form's with its policy."""
+    put = await ours.put(
+        bucket, "k", size=1, content_type="a/b", checksum=None, upload_id="u", seconds=60
+    )
+    form = await ours.post(bucket, "k", largest=1, content_type="a/b", upload_id="u", seconds=60)
+    parts = await ours.parts(bucket, "k", "m", [PartTerms(1)], seconds=60)
+    get = await ours.get(
+        bucket, "k", version_id=None, content_disposition="d", content_type="a/b", seconds=60
+    )
+    listed = await ours.list_parts(bucket, "k", "m", after=0, seconds=60)
+    policy = form.fields["policy"]
+    return [put.url, f"{form.url}?{policy}", *(one.url for one in parts), get.url, listed.url]
+
+
+@pytest.mark.parametrize("endpoint", [None, ENDPOINT])
+async def test_every_request_is_for_the_bucket_that_is_named(endpoint: str | None) -> None:
+    """However many there were in between."""
+    ours = presigner(endpoint=endpoint)
+    before = await _all_kinds(ours, "first")
+    for number in range(40):
+        bucket = f"bucket-{number}"
+        signed = await _all_kinds(ours, bucket)
+        assert not set(signed) & set(before)
+        assert [bucket in url for url in signed] == [True] * 5
+        assert bucket in ours.location(bucket, "k")
+        assert signed == await _all_kinds(presigner(endpoint=endpoint), bucket)
+    assert await _all_kinds(ours, "first") == before
+
+
 async def test_the_oldest_region_has_its_regional_host_too() -> None:
-    (signed,) = await presigner(region="us-east-1").parts("k", "m", [PartTerms(1)], seconds=600)
+    (signed,) = await presigner(region="us-east-1").parts(
+        BUCKET, "k", "m", [PartTerms(1)], seconds=600
+    )
     assert signed.url.startswith("https://bucket.s3.us-east-1.amazonaws.com/k?")
 
 
 async def test_a_region_newer_than_botocore_is_served() -> None:
-    (signed,) = await presigner(region="eu-north-9").parts("k", "m", [PartTerms(1)], seconds=600)
+    (signed,) = await presigner(region="eu-north-9").parts(
+        BUCKET, "k", "m", [PartTerms(1)], seconds=600
+    )
     assert signed.url.startswith("https://bucket.s3.eu-north-9.amazonaws.com/k?")
 
 
@@ -260,7 +310,9 @@ def test_a_region_of_no_partition_is_refused_at_start_up(region: str) -> None:
     ],
 )
 async def test_a_store_of_ones_own_is_addressed_by_path(endpoint: str, begin: str) -> None:
-    (signed,) = await presigner(endpoint=endpoint).parts("k", "m", [PartTerms(1)], seconds=600)
+    (signed,) = await presigner(endpoint=endpoint).parts(
+        BUCKET, "k", "m", [PartTerms(1)], seconds=600
+    )
     assert signed.url.startswith(begin)
 
 
@@ -282,7 +334,9 @@ async def test_a_url_lives_as_long_as_asked_a_week_or_its_credentials_whatever_e
     clock.now += timedelta(microseconds=fraction)
     ends = None if own is None else clock() + timedelta(seconds=own)
     keys = SigningCredentials("id", "secret", "token", ends)
-    (signed,) = await presigner(keys, clock=clock).parts("k", "m", [PartTerms(1)], seconds=seconds)
+    (signed,) = await presigner(keys, clock=clock).parts(
+        BUCKET, "k", "m", [PartTerms(1)], seconds=seconds
+    )
     query = parse_qs(urlsplit(signed.url).query)
     began = datetime.strptime(query["X-Amz-Date"][0], "%Y%m%dT%H%M%S%z")
     life = timedelta(seconds=int(query["X-Amz-Expires"][0]))
@@ -296,7 +350,7 @@ async def test_a_url_lives_as_long_as_asked_a_week_or_its_credentials_whatever_e
 async def test_a_form_lives_no_longer_than_its_credentials() -> None:
     ends = START + timedelta(seconds=90)
     form = await presigner(SigningCredentials("id", "secret", "token", ends)).post(
-        "key", largest=10, content_type="text/plain", upload_id=UPLOAD_ID, seconds=600
+        BUCKET, "key", largest=10, content_type="text/plain", upload_id=UPLOAD_ID, seconds=600
     )
     assert form.expires_at == ends
 
@@ -305,17 +359,17 @@ async def test_a_form_lives_no_longer_than_its_credentials() -> None:
 async def test_credentials_that_have_ended_sign_nothing(left: float) -> None:
     keys = SigningCredentials("id", "secret", "token", START + timedelta(seconds=left))
     with pytest.raises(StoreUnavailableError):
-        await presigner(keys).parts("k", "m", [PartTerms(1)], seconds=60)
+        await presigner(keys).parts(BUCKET, "k", "m", [PartTerms(1)], seconds=60)
 
 
 async def test_at_midnight_the_next_days_key_signs() -> None:
     clock = Clock()
     clock.now = datetime(2030, 1, 1, 23, 59, 59, tzinfo=UTC)
     ours = presigner(clock=clock)
-    await ours.parts("k", "m", [PartTerms(1)], seconds=600)
+    await ours.parts(BUCKET, "k", "m", [PartTerms(1)], seconds=600)
     clock.advance(1)
-    (after,) = await ours.parts("k", "m", [PartTerms(1)], seconds=600)
-    (fresh,) = await presigner(clock=clock).parts("k", "m", [PartTerms(1)], seconds=600)
+    (after,) = await ours.parts(BUCKET, "k", "m", [PartTerms(1)], seconds=600)
+    (fresh,) = await presigner(clock=clock).parts(BUCKET, "k", "m", [PartTerms(1)], seconds=600)
     assert after == fresh
     assert "%2F20300102%2F" in after.url
 
@@ -328,11 +382,9 @@ async def test_a_thousand_parts_ask_for_credentials_once() -> None:
         asked += 1
         return KEYS
 
-    ours = Presigner(
-        credentials=counted, region=REGION, bucket=BUCKET, endpoint=None, clock=Clock()
-    )
+    ours = Presigner(credentials=counted, region=REGION, endpoint=None, clock=Clock())
     parts = [PartTerms(number) for number in range(1, 1001)]
-    signed = await ours.parts("k", "m", parts, seconds=600)
+    signed = await ours.parts(BUCKET, "k", "m", parts, seconds=600)
     assert asked == 1
     assert [parse_qs(urlsplit(each.url).query)["partNumber"] for each in signed] == [
         [str(number)] for number in range(1, 1001)
@@ -340,9 +392,9 @@ async def test_a_thousand_parts_ask_for_credentials_once() -> None:
 
 
 async def test_nothing_signed_shows_itself() -> None:
-    (signed,) = await presigner().parts("k", "m", [PartTerms(1)], seconds=600)
+    (signed,) = await presigner().parts(BUCKET, "k", "m", [PartTerms(1)], seconds=600)
     form = await presigner().post(
-        "k", largest=1, content_type="text/plain", upload_id=UPLOAD_ID, seconds=60
+        BUCKET, "k", largest=1, content_type="text/plain", upload_id=UPLOAD_ID, seconds=60
     )
     shown = f"{signed!r} {form!r} {presigner()!r} {KEYS!r}"
     for secret in ("Signature", "signature", KEYS.secret_access_key, str(KEYS.session_token)):

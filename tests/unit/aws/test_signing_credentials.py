@@ -214,12 +214,10 @@ async def test_closing_ends_a_renewal_under_way(
 async def test_urls_follow_the_renewed_keys(
     source: SessionCredentials, role: Role, clock: Clock
 ) -> None:
-    ours = Presigner(
-        credentials=source, region="eu-west-1", bucket="bucket", endpoint=None, clock=clock
-    )
+    ours = Presigner(credentials=source, region="eu-west-1", endpoint=None, clock=clock)
 
     async def signed() -> tuple[str, str, datetime]:
-        (found,) = await ours.parts("k", "m", [PartTerms(1)], seconds=3600)
+        (found,) = await ours.parts("bucket", "k", "m", [PartTerms(1)], seconds=3600)
         query = parse_qs(urlsplit(found.url).query)
         return query["X-Amz-Security-Token"][0], query["X-Amz-Expires"][0], found.expires_at
 

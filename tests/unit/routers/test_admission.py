@@ -10,6 +10,8 @@ from routers.middleware.admission import Admission, is_relay
 from tests.fakes.asgi import LEAVE, Call, body, ok
 from tests.fakes.eventually import eventually
 
+LONG = "/long/[^/]+"
+
 
 class Slow:
     """Answers once it is let go."""
@@ -34,6 +36,7 @@ def gate(app: object, *, concurrent: int = 1, waiting: int = 10, seconds: float 
         max_concurrent=concurrent,
         max_concurrent_webhooks=1,
         max_concurrent_relays=1,
+        long_bodies=[LONG],
         max_waiting=waiting,
         wait_seconds=seconds,
     )
@@ -175,3 +178,20 @@ def test_a_relay_is_known_by_its_method_and_its_whole_path(
     method: str, path: str, relayed: bool
 ) -> None:
     assert is_relay(Call(path, method=method).scope) is relayed
+
+
+async def test_long_bodies_and_the_rest_do_not_wait_for_one_another() -> None:
+    """They are read behind their gate: one who only holds a socket open holds no more than it."""
+    slow = Slow()
+    gated = gate(slow, waiting=0)
+    running = [asyncio.create_task(Call("/long/x").to(gated)) for _ in range(20)]
+    await eventually(lambda: slow.inside == 20)
+    assert (await Call("/long/x").to(gated)).status == 503
+    for path in ("/long", "/long/x/y", "/x/long/x"):
+        other = asyncio.create_task(Call(path).to(gated))
+        await eventually(lambda: slow.inside == 21)
+        assert (await Call(path).to(gated)).status == 503
+        other.cancel()
+        await asyncio.wait([other])
+    slow.go.set()
+    assert [(await call).status for call in running] == [200] * 20

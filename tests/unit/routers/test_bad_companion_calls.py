@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 import errors
+from tests.fakes.clock import Clock
 from tests.fakes.companion_page import FILE, TICKETS, Begun, CompanionPage, every_call
 from tests.fakes.problems import assert_problem
+from tests.fakes.signer import ReadableSigner
 from tests.fakes.uppy_page import SIZES
 
 
@@ -146,3 +148,38 @@ async def test_nobody_gets_or_revokes_tickets_without_a_token(companion: Compani
     for method in ("POST", "DELETE"):
         answer = await companion.client.request(method, TICKETS)
         assert_problem(answer, errors.NotAuthenticatedError)
+
+
+async def test_of_ten_thousand_faults_a_few_are_told(companion_begun: Begun) -> None:
+    body = {"parts": [{"PartNumber": 0, "ETag": ""}] * 10_000}
+    answer = await companion_begun.page.call(
+        "POST", f"{companion_begun.path}/complete", json=body, **companion_begun.where
+    )
+    found = assert_problem(answer, errors.InvalidRequestError)
+    assert 1 <= len(found["errors"]) <= 20
+    assert len(answer.content) < 10_000
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_a_key_that_no_database_could_keep_is_not_found(
+    companion_begun: Begun, method: str
+) -> None:
+    answer = await companion_begun.page.call(
+        method, companion_begun.path, params={"key": f"{companion_begun.key}\0"}
+    )
+    assert_problem(answer, errors.UploadNotFoundError)
+
+
+@pytest.mark.parametrize("trouble", [errors.StoreRefusedError(), errors.StoreUnavailableError()])
+async def test_a_form_that_cannot_be_signed_leaves_nothing_reserved(
+    companion: CompanionPage, monkeypatch: pytest.MonkeyPatch, trouble: errors.UploadgateError
+) -> None:
+    """Nobody would ever hear of its record."""
+    signer = ReadableSigner(Clock())
+    signer.failures = [trouble]
+    monkeypatch.setattr(companion.house.services.transfers, "_signer", signer)
+    name = f"unsigned.{trouble.code}"
+    answer = await companion.call("GET", "/params", params={"filename": name})
+    assert_problem(answer, type(trouble))
+    [left] = [upload for upload in await companion.uploads() if upload["filename"] == name]
+    assert left["status"] == "aborted"

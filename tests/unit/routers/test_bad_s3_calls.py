@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import errors
+from service.clock import utc_now
 from service.uploads.operation_tickets import Operation
 from tests.fakes.house import House
 from tests.fakes.problems import assert_problem
@@ -128,6 +129,7 @@ BOMB = b'<!DOCTYPE x [<!ENTITY a "aaaa">]><CompleteMultipartUpload>&a;</Complete
         b"<a>" * 100_000,
         BOMB,
         b"\xff\xfe" + b"<" * 3,
+        b'<?xml version="1.0" encoding="foo"?>' + list_of({1: "x"}),
     ],
 )
 async def test_a_body_that_is_no_list_of_parts(signing_begun: SigningPage, body: bytes) -> None:
@@ -170,3 +172,22 @@ async def test_a_body_is_not_read_without_a_ticket(signing: SigningPage) -> None
     answer = await signing.call("POST", "/v1/s3/multipart/x.y", body())
     assert Xml(answer).code == (403, "AccessDenied")
     assert not read
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+async def test_a_key_that_no_database_could_keep_is_not_found(
+    signing: SigningPage, method: str
+) -> None:
+    signing.upload = {"key": f"{signing.key}\0"}
+    await signing.refused(method, errors.UploadNotFoundError)
+
+
+async def test_what_has_expired_is_signed_no_more(house: House, signing_begun: SigningPage) -> None:
+    """Its time is over, and the sweep has not come by."""
+    row = await house.services.uploads._records.get(signing_begun.upload["id"])
+    assert row is not None
+    await house.services.uploads._records.amend(row, utc_now(), expires_at=row.created_at)
+    await signing_begun.refused("PUT", errors.UploadEndedError)
+    await signing_begun.refused(
+        "PUT", errors.UploadEndedError, uploadId=signing_begun.multipart_id, partNumber=1
+    )

@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from errors import (
     BodyTooLargeError,
@@ -15,7 +15,27 @@ from tests.fakes.asgi import HANG, Call, body, ok
 from tests.fakes.house import WEBHOOK_TOKEN, opened_house
 from tests.fakes.problems import assert_problem
 
-limited = BodyLimit(ok, largest=10, larger={"/larger": 20}, seconds=0.05, idle_seconds=0.05)
+
+def limiting(
+    app: ASGIApp,
+    *,
+    seconds: float = 1,
+    idle_seconds: float = 1,
+    least_rate: int = 0,
+    **larger: int,
+) -> BodyLimit:
+    """Ten bytes, and more where a path's first name says so."""
+    return BodyLimit(
+        app,
+        largest=10,
+        larger={f"/{name}": most for name, most in larger.items()},
+        seconds=seconds,
+        idle_seconds=idle_seconds,
+        least_rate=least_rate,
+    )
+
+
+limited = limiting(ok, larger=20, seconds=0.05, idle_seconds=0.05)
 RELAY = "/v1/uploads/upl_1/content"
 
 
@@ -85,13 +105,13 @@ async def test_the_route_sees_the_body_whole_and_then_the_client() -> None:
 
     gone: Message = {"type": "http.disconnect"}
     call = Call("/", [body(b"a", more=True), body(b"b"), gone])
-    await call.to(BodyLimit(route, largest=10, larger={}, seconds=1, idle_seconds=1))
+    await call.to(limiting(route))
     assert seen == [{"type": "http.request", "body": b"ab", "more_body": False}, gone]
 
 
 @pytest.mark.parametrize("path", ["/a/b/larger", "/a/larger/", "/other"])
 async def test_a_larger_limit_is_for_paths_of_its_pattern_alone(path: str) -> None:
-    some = BodyLimit(ok, largest=10, larger={"/[a-z]/larger": 20}, seconds=1, idle_seconds=1)
+    some = limiting(ok, **{"[a-z]/larger": 20})
     assert (await Call("/a/larger", [body(b"x" * 20)]).to(some)).status == 200
     assert (await Call(path, [body(b"x" * 11)]).to(some)).status == 413
 
@@ -103,7 +123,7 @@ async def test_a_relays_body_has_no_limit_and_reaches_the_route_as_it_comes() ->
     async def route(_scope: Scope, receive: Receive, _send: Send) -> None:
         seen.extend([await receive() for _ in pieces])
 
-    flowing = BodyLimit(route, largest=10, larger={}, seconds=0.05, idle_seconds=5)
+    flowing = limiting(route, seconds=0.05, idle_seconds=5)
     headers = {"Content-Length": "999999999"}
     await Call(RELAY, pieces, headers, method="PUT").to(flowing)
     assert seen == pieces
@@ -123,7 +143,7 @@ async def test_a_relay_may_take_its_time_but_not_stand_still() -> None:
     call.receive = slowly  # type: ignore[method-assign]
     with pytest.raises(RequestTimeoutError):
         # In all longer than `seconds` and `idle_seconds`.
-        await call.to(BodyLimit(ok, largest=10, larger={}, seconds=0.05, idle_seconds=0.1))
+        await call.to(limiting(ok, seconds=0.05, idle_seconds=0.1))
     assert seen == 20
 
 
@@ -137,7 +157,7 @@ async def test_after_its_end_a_relay_may_take_as_long_as_the_store_does() -> Non
                 await receive()  # for the client to leave
         answered.set()
 
-    flowing = BodyLimit(route, largest=10, larger={}, seconds=0.01, idle_seconds=0.01)
+    flowing = limiting(route, seconds=0.01, idle_seconds=0.01)
     await Call(RELAY, [body(b"x"), HANG], method="PUT").to(flowing)
     assert answered.is_set()
 
@@ -190,3 +210,41 @@ async def never() -> AsyncIterator[None]:
     call = Call("/", [HANG])
     await call.receive()
     yield
+
+
+def timed(call: Call, seconds: float) -> Call:
+    """Each message comes this much later."""
+    receive = call.receive
+
+    async def later() -> Message:
+        await asyncio.sleep(seconds)
+        return await receive()
+
+    call.receive = later  # type: ignore[method-assign]
+    return call
+
+
+@pytest.mark.parametrize(("piece", "refused"), [(b"x", True), (b"x" * 1000, False)])
+async def test_a_relay_that_trickles_is_given_up(piece: bytes, refused: bool) -> None:
+    """It never stands still, and would hold its place for days."""
+    pieces = [body(piece, more=True)] * 30 + [body(piece)]
+    call = timed(Call(RELAY, pieces, method="PUT"), 0.01)
+    flowing = limiting(ok, idle_seconds=0.1, least_rate=1000)
+    if refused:
+        with pytest.raises(RequestTimeoutError, match="too slowly"):
+            await call.to(flowing)
+    else:
+        assert (await call.to(flowing)).status == 200
+
+
+async def test_a_slow_store_is_not_laid_to_the_clients_charge() -> None:
+    async def route(scope: Scope, receive: Receive, send: Send) -> None:
+        async def slowly() -> Message:
+            await asyncio.sleep(0.02)
+            return await receive()
+
+        await ok(scope, slowly, send)
+
+    pieces = [body(b"x", more=True)] * 10 + [body(b"x")]
+    flowing = limiting(route, idle_seconds=0.05, least_rate=1000)
+    assert (await Call(RELAY, pieces, method="PUT").to(flowing)).status == 200

@@ -3,12 +3,14 @@
 import base64
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import errors
-from tests.fakes.companion_page import FILE, Begun, CompanionPage
+from tests.fakes.companion_page import FILE, TICKETS, Begun, CompanionPage, every_call
 from tests.fakes.house import opened_house
 from tests.fakes.problems import assert_problem
 from tests.fakes.s3_api import S3Api
@@ -96,3 +98,45 @@ async def test_no_credentials_by_ticket_where_a_limit_could_be_got_round(
     assert not [
         request for request in avatars.house.stub.requests if "x-amz-target" in request.headers
     ]
+
+
+async def test_no_ticket_for_a_quota_that_its_first_upload_would_take_whole(
+    tmp_path: Path,
+) -> None:
+    profiles = {"profiles": {"shelf": {"quota": 20 * MIB}}}
+    async with opened_house(tmp_path, uploads=profiles) as house, house.client() as client:
+        page = CompanionPage(house, client, S3Api())
+        answer = await client.post(TICKETS, json={"profile": "shelf"}, headers=page.token)
+        assert_problem(answer, errors.PolicyError)
+        await page.get_ticket()
+
+
+async def test_what_is_begun_by_ticket_ends_with_it_and_a_form_with_its_address(
+    tmp_path: Path,
+) -> None:
+    lives = {"tickets": {"companion_seconds": 100}, "uploads": {"url_seconds": 10}}
+    async with opened_house(tmp_path, **lives) as house, house.client() as client:
+        house.stub.answer = s3 = S3Api()
+        page = CompanionPage(house, client, s3)
+        await page.get_ticket()
+        form = await page.said("GET", "/params", params={"filename": "a"})
+        begun = await page.said("POST", "/multipart", json=FILE)
+        lives_of = {
+            key: _seconds(await page.record(key)) for key in (form["fields"]["key"], begun["key"])
+        }
+        assert 0 < lives_of[form["fields"]["key"]] <= 10 < lives_of[begun["key"]] <= 100
+        assert form["expires"] <= 10
+
+
+def _seconds(record: dict[str, Any]) -> float:
+    ends, now = (datetime.fromisoformat(record[name]) for name in ("expires_at", "server_time"))
+    return (ends - now).total_seconds()
+
+
+async def test_the_tickets_of_a_disabled_user_open_nothing(tmp_path: Path) -> None:
+    async with opened_house(tmp_path) as house, house.client() as client:
+        page = CompanionPage(house, client, S3Api())
+        await page.get_ticket()
+        await house.services.accounts.disable_user("ada")
+        for answer in await every_call(page):
+            assert_problem(answer, errors.InvalidTicketError)

@@ -1,5 +1,6 @@
 """What is written in S3's XML can be read, and what is read is what was meant."""
 
+import contextlib
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -51,3 +52,17 @@ def test_parts_are_written_as_s3_writes_them() -> None:
     assert part_elements([StoredPart(2, 5, "a-b")]) == (
         "<Part><PartNumber>2</PartNumber><ETag>&quot;a-b&quot;</ETag><Size>5</Size></Part>"
     )
+
+
+@pytest.mark.parametrize("encoding", ["foo", "utf-7", "idna", "base64", "\u00e9", "", "x" * 1000])
+def test_an_encoding_that_nobody_reads_is_a_fault_of_the_caller(encoding: str) -> None:
+    head = f'<?xml version="1.0" encoding="{encoding}"?>'.encode()
+    with pytest.raises(InvalidRequestError):
+        named_parts(head + list_of({1: "a"}))
+
+
+@given(st.binary(max_size=300))
+def test_whatever_comes_is_a_list_or_a_fault_of_the_caller(body: bytes) -> None:
+    for content in (body, b'<?xml version="1.0" encoding="' + body + b'"?>' + list_of({1: "a"})):
+        with contextlib.suppress(InvalidRequestError):
+            named_parts(content)

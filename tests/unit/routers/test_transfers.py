@@ -11,10 +11,12 @@ import pytest
 
 import errors
 from tests.fakes.asgi import LEAVE, Call, body
+from tests.fakes.clock import Clock
 from tests.fakes.house import House
 from tests.fakes.http_stub import Reply
 from tests.fakes.problems import assert_problem
 from tests.fakes.s3_api import S3Api
+from tests.fakes.signer import ReadableSigner
 
 MIB = 1024 * 1024
 PART = 8 * MIB
@@ -263,3 +265,77 @@ async def test_a_client_that_breaks_off_a_relay_can_go_on(
     headers = {"Content-Range": f"bytes {PART}-{SIZE - 1}/{SIZE}"}
     answer = await caller.put(address, content=b"x" * (SIZE - PART), headers=headers)
     assert answer.json()["status"] == "completed"
+
+
+@pytest.mark.parametrize("trouble", [errors.StoreRefusedError, errors.StoreUnavailableError])
+async def test_a_record_is_shown_while_nothing_can_be_signed(
+    house: House,
+    caller: httpx.AsyncClient,
+    s3: S3Api,
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: type[errors.UploadgateError],
+) -> None:
+    """A creation that answered 502 would have left a record that nobody has heard of."""
+    signer = ReadableSigner(Clock())
+    monkeypatch.setattr(house.services.transfers, "_signer", signer)
+    fingerprint = f"unsigned {trouble.code}"
+    signer.failures = [trouble() for _ in range(3)]
+    made = await announced(caller, SMALL, transport="presigned", fingerprint=fingerprint)
+    page = (await caller.get(UPLOADS, params={"fingerprint": fingerprint})).json()["items"]
+    shown = (await caller.get(f"{UPLOADS}/{made['id']}")).json()
+    for found in (made, *page, shown):
+        assert (found["id"], found["status"]) == (made["id"], "pending")
+        assert (found["put"], found["post"]) == (None, None)
+    # Once the signer is back, there is what to send to.
+    assert (await caller.get(f"{UPLOADS}/{made['id']}")).json()["put"] is not None
+
+
+async def test_of_a_thousand_faults_a_few_are_told(caller: httpx.AsyncClient, s3: S3Api) -> None:
+    made = await announced(caller, LARGE, transport="presigned")
+    answer = await caller.post(f"{UPLOADS}/{made['id']}/parts", json={"part_numbers": ["x"] * 1000})
+    found = assert_problem(answer, errors.InvalidRequestError)
+    assert len(found["errors"]) == 20
+
+
+async def test_what_was_written_again_is_not_given_back_unseen(
+    caller: httpx.AsyncClient, s3: S3Api
+) -> None:
+    made = await announced(caller, SMALL, transport="presigned")
+    s3.store(made["key"], 5, made["id"])
+    await posted(caller, made, "/complete")
+    s3.objects[made["key"]].etag = "etag-of-another"
+    answer = await caller.get(f"{UPLOADS}/{made['id']}/download")
+    assert_problem(answer, errors.UploadStateError)
+
+
+async def test_an_aborted_relay_is_told_as_ended(
+    house: House, caller: httpx.AsyncClient, s3: S3Api
+) -> None:
+    made = await announced(caller, LARGE, transport="relay")
+
+    async def aborted() -> AsyncIterator[bytes]:
+        yield b"x" * PART
+        assert (await caller.delete(f"{UPLOADS}/{made['id']}")).status_code == 200
+        yield b"x" * (SIZE - PART)
+
+    answer = await caller.put(f"{UPLOADS}/{made['id']}/content", content=aborted())
+    assert_problem(answer, errors.UploadEndedError)
+
+
+async def test_one_user_takes_no_more_relays_than_their_share(
+    house: House, caller: httpx.AsyncClient, s3: S3Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(house.services.relay, "_most", 1)
+    first, second = [await announced(caller, SMALL, transport="relay") for _ in range(2)]
+    refused: list[httpx.Response] = []
+
+    async def another_meanwhile() -> AsyncIterator[bytes]:
+        refused.append(await caller.put(f"{UPLOADS}/{second['id']}/content", content=b"hello"))
+        yield b"hello"
+
+    answer = await caller.put(f"{UPLOADS}/{first['id']}/content", content=another_meanwhile())
+    assert answer.json()["status"] == "completed", answer.text
+    assert_problem(refused[0], errors.TooManyUploadsError)
+    assert int(refused[0].headers["retry-after"]) > 0
+    answer = await caller.put(f"{UPLOADS}/{second['id']}/content", content=b"hello")
+    assert answer.json()["status"] == "completed", answer.text

@@ -1,5 +1,8 @@
 """Objects that arrive in a known user's folder without a record."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from errors import StoreRefusedError, StoreUnavailableError
@@ -145,6 +148,8 @@ async def test_what_does_not_fit_into_the_quota_is_rejected_and_deleted(
     else:
         assert (outcome, row.status, row.charged) == (Outcome.REJECTED, S.REJECTED, 0)
         assert row.status_reason == "it does not fit into what is left of the quota"
+        # From the start: it never counted.
+        assert world.records.moves == []
 
 
 async def test_what_does_not_fit_and_cannot_be_deleted_is_recorded_once() -> None:
@@ -172,3 +177,21 @@ async def test_what_fits_again_by_then_is_taken() -> None:
         await world.settlement.settle(BUCKET, KEY)
     del world.records.rows[other.id]
     assert await world.settlement.settle(BUCKET, KEY) is Outcome.COMPLETED
+
+
+async def test_what_another_look_has_refused_already_is_looked_at_anew() -> None:
+    world = World(profiles=[Profile(quota=4)])
+    world.store.put(KEY, stored())
+    add, refused = world.records.add, 0
+
+    async def beaten(record: Upload, **more: Any) -> bool:
+        nonlocal refused
+        if record.status is S.REJECTED and not refused:
+            refused += 1
+            await add(replace(record, id="upl_first"), **more)
+        return await add(record, **more)
+
+    world.records.add = beaten  # type: ignore[method-assign, assignment]
+    assert await world.settlement.settle(BUCKET, KEY) is Outcome.STRAY_DELETED
+    assert (only(world).id, only(world).charged) == ("upl_first", 0)
+    assert not world.store.holds(KEY)

@@ -41,6 +41,15 @@ async def complete(world: UploadWorld, **more: Any) -> Upload:
     return await world.completing.complete(world.row(), **more)
 
 
+async def assert_cleared_by_the_sweep(world: UploadWorld) -> None:
+    """Until then the record keeps its multipart's id, so that it is looked after at once."""
+    assert (world.row().multipart_id, world.row().next_look_at) == ("mp_1", START)
+    await world.sweep().step()
+    assert (world.row().multipart_id, world.row().next_look_at) == (None, None)
+    assert (world.row().status, world.multiparts.under_way) == (S.COMPLETED, {})
+    assert world.store.holds(world.row().key)
+
+
 async def incomplete(world: UploadWorld) -> UploadIncompleteError:
     with pytest.raises(UploadIncompleteError) as caught:
         await complete(world)
@@ -59,8 +68,8 @@ class TestAMultipart:
             THREE_PARTS,
             START,
         )
-        assert (completed.etag, completed.multipart_id) == ("mp_1-3", None)
-        assert (completed.next_look_at, world.multiparts.calls["abort"]) == (None, 0)
+        assert completed.etag == "mp_1-3"
+        await assert_cleared_by_the_sweep(world)
 
     async def test_asked_again_it_answers_the_same(self) -> None:
         world = whole()
@@ -164,8 +173,8 @@ class TestTheStoresAnswers:
         with pytest.raises(StoreUnavailableError):
             await complete(world)
         assert world.row().status is S.UPLOADING
-        completed = await complete(world)
-        assert (completed.status, completed.multipart_id) == (S.COMPLETED, None)
+        assert (await complete(world)).status is S.COMPLETED
+        await assert_cleared_by_the_sweep(world)
 
     @pytest.mark.parametrize("answer", [Completed.EXISTS, Completed.GONE])
     async def test_an_object_of_ours_that_is_there_already_is_what_was_asked_for(
@@ -174,9 +183,30 @@ class TestTheStoresAnswers:
         world = whole()
         world.store.put(world.row().key, stored(size=THREE_PARTS, upload_id="upl_1"))
         world.multiparts.answers = [answer]
+        assert (await complete(world)).status is S.COMPLETED
+        # Whatever became of its parts: the same key may have been put whole.
+        await assert_cleared_by_the_sweep(world)
+
+    @pytest.mark.parametrize("answer", [None, Completed.EXISTS])
+    async def test_no_multipart_of_anybodys_outlives_completion(
+        self, answer: Completed | None
+    ) -> None:
+        world = whole()
+        if answer is not None:
+            world.store.put(world.row().key, stored(size=THREE_PARTS, upload_id="upl_1"))
+        world.multiparts.begin(world.row().key)
+        assert (await complete(world)).status is S.COMPLETED
+        await assert_cleared_by_the_sweep(world)
+
+    async def test_a_multipart_is_not_forgotten_where_an_object_stands_in_its_place(self) -> None:
+        """Or nobody would look for the others at its key."""
+        world = whole()
+        world.multiparts.under_way.clear()
+        world.store.put(world.row().key, stored(size=THREE_PARTS, upload_id="upl_1"))
+        world.multiparts.begin(world.row().key)
         completed = await complete(world)
-        assert (completed.status, completed.multipart_id) == (S.COMPLETED, None)
-        assert completed.next_look_at is None
+        assert (completed.multipart_id, completed.next_look_at) == ("mp_1", START)
+        await assert_cleared_by_the_sweep(world)
 
     @pytest.mark.parametrize("answer", [Completed.EXISTS, Completed.GONE])
     async def test_an_object_of_the_users_own_credentials_counts_and_the_parts_are_cleared(

@@ -10,6 +10,7 @@ from errors import (
     ContentTypeRefusedError,
     IdempotencyInFlightError,
     IdempotencyKeyReusedError,
+    InternalError,
     PolicyError,
     QuotaExceededError,
     StoreUnavailableError,
@@ -295,3 +296,40 @@ class TestUnderAnIdempotencyKey:
         world.records.rows = {made.id: upload(id=made.id, user_id=EVE)}
         with pytest.raises(UploadNotFoundError):
             await world.creation.create(ADA, new(), idempotency_key="k")
+
+
+@pytest.mark.parametrize(
+    ("ends_in", "expires_in"),
+    [(None, LIFE), (timedelta(minutes=1), timedelta(minutes=1)), (2 * LIFE, LIFE)],
+)
+async def test_an_upload_may_have_to_end_sooner(
+    ends_in: timedelta | None, expires_in: timedelta
+) -> None:
+    ends_by = None if ends_in is None else START + ends_in
+    made = await UploadWorld().creation.create(ADA, new(ends_by=ends_by))
+    assert made.expires_at == START + expires_in
+
+
+async def test_an_end_under_a_key_is_part_of_what_was_asked() -> None:
+    world = UploadWorld()
+    asked = new(ends_by=START + timedelta(minutes=1))
+    first = await world.creation.create(ADA, asked, idempotency_key="k")
+    assert await world.creation.create(ADA, asked, idempotency_key="k") == first
+    with pytest.raises(IdempotencyKeyReusedError):
+        await world.creation.create(ADA, new(), idempotency_key="k")
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+async def test_a_record_that_could_not_be_added_is_never_told_as_made(key: str | None) -> None:
+    world = UploadWorld()
+    add = world.records.add
+
+    async def taken(*_: Any, **__: Any) -> bool:
+        return False
+
+    world.records.add = taken  # type: ignore[method-assign]
+    with pytest.raises(InternalError):
+        await world.creation.create(ADA, LARGE, idempotency_key=key)
+    assert (world.records.rows, world.multiparts.calls) == ({}, {})
+    world.records.add = add  # type: ignore[method-assign]
+    await world.creation.create(ADA, LARGE, idempotency_key=key)

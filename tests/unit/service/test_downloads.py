@@ -6,17 +6,31 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from errors import UploadEndedError, UploadStateError
+from errors import StoreUnavailableError, UploadEndedError, UploadStateError
 from service.uploads.model import Upload
 from service.uploads.model import UploadStatus as S
 from service.uploads.policy import Profile
+from service.uploads.ports import StoredObject
 from tests.fakes.clock import START
 from tests.fakes.records import upload
-from tests.fakes.uploads import URL_LIFE, UploadWorld
+from tests.fakes.store import stored
+from tests.fakes.completion import URL_LIFE
+from tests.fakes.uploads import UploadWorld
 
 
 def completed(**changes: Any) -> Upload:
-    return upload(**{"status": S.COMPLETED, "next_look_at": None, **changes})
+    return upload(**{"status": S.COMPLETED, "etag": "one", "next_look_at": None, **changes})
+
+
+def world_of(row: Upload, *, there: StoredObject | None = None, **more: Any) -> UploadWorld:
+    """The store has what was verified, unless something else is `there`."""
+    world = UploadWorld(row, **more)
+    world.store.put(row.key, there or stored())
+    return world
+
+
+async def signed_url(row: Upload) -> str:
+    return (await world_of(row).downloads.sign(row)).url
 
 
 def query(url: str) -> dict[str, str]:
@@ -24,8 +38,8 @@ def query(url: str) -> dict[str, str]:
 
 
 async def test_a_completed_upload_is_an_attachment_under_its_own_name() -> None:
-    world = UploadWorld()
-    signed = await world.downloads.sign(completed(filename="né.txt", version_id="v1"))
+    row = completed(filename="né.txt", version_id="v1")
+    signed = await world_of(row).downloads.sign(row)
     assert query(signed.url) == {
         "disposition": "attachment; filename=\"ne.txt\"; filename*=UTF-8''n%C3%A9.txt",
         "type": "text/plain",
@@ -36,14 +50,22 @@ async def test_a_completed_upload_is_an_attachment_under_its_own_name() -> None:
 
 @pytest.mark.parametrize("kind", ["text/html", "image/svg+xml", "text/xml", "nonsense"])
 async def test_what_a_browser_could_run_is_bytes(kind: str) -> None:
-    signed = await UploadWorld().downloads.sign(completed(content_type=kind))
-    assert query(signed.url)["type"] == "application/octet-stream"
+    url = await signed_url(completed(content_type=kind))
+    assert query(url)["type"] == "application/octet-stream"
+
+
+async def test_it_comes_from_the_bucket_that_its_record_was_made_with() -> None:
+    row = completed(bucket="older")
+    world = UploadWorld(row)
+    world.store.put(row.key, stored(), "older")
+    assert urlsplit((await world.downloads.sign(row)).url).path == f"/older/{row.key}"
 
 
 async def test_an_address_says_how_long_it_truly_lives() -> None:
-    world = UploadWorld()
+    row = completed()
+    world = world_of(row)
     world.signer.life = timedelta(seconds=9)
-    assert (await world.downloads.sign(completed())).expires_at == START + timedelta(seconds=9)
+    assert (await world.downloads.sign(row)).expires_at == START + timedelta(seconds=9)
 
 
 @pytest.mark.parametrize("status", [S.REJECTED, S.ABORTED, S.EXPIRED, S.DELETED])
@@ -73,8 +95,8 @@ async def test_what_is_not_verified_is_not_given(row: Upload) -> None:
 async def test_a_replacement_is_given_once_verified_but_no_verdict_was_on_it(
     quarantine: bool,
 ) -> None:
-    world = UploadWorld(profiles=[Profile(quarantine=quarantine)])
     replaced = completed(status=S.REPLACED)
+    world = world_of(replaced, profiles=[Profile(quarantine=quarantine)])
     if quarantine:
         with pytest.raises(UploadStateError):
             await world.downloads.sign(replaced)
@@ -83,6 +105,48 @@ async def test_a_replacement_is_given_once_verified_but_no_verdict_was_on_it(
 
 
 async def test_a_verdicts_upload_is_given_in_spite_of_the_quarantine() -> None:
-    world = UploadWorld(profiles=[Profile(quarantine=True)])
-    await world.downloads.sign(completed())
+    row = completed()
+    world = world_of(row, profiles=[Profile(quarantine=True)])
+    await world.downloads.sign(row)
     assert world.signer.signed == ["get"]
+
+
+async def test_what_was_written_again_is_not_given_and_the_sweep_tells_it() -> None:
+    """The event of a form that was sent again may be late, or lost."""
+    row = completed()
+    world = world_of(row, there=stored(etag="two"))
+    with pytest.raises(UploadStateError) as caught:
+        await world.downloads.sign(row)
+    assert (caught.value.retry_mode, world.signer.signed) == ("wait", [])
+    assert world.row().next_look_at == START
+    await world.sweep().step()
+    assert (world.row().status, world.row().etag) == (S.REPLACED, "two")
+    await world.downloads.sign(world.row())
+
+
+async def test_what_was_written_again_after_a_verdict_is_never_given() -> None:
+    row = completed()
+    world = world_of(row, there=stored(etag="two"), profiles=[Profile(quarantine=True)])
+    for _ in range(2):
+        with pytest.raises(UploadStateError):
+            await world.downloads.sign(world.row())
+        await world.sweep().step()
+    assert (world.row().status, world.signer.signed) == (S.REPLACED, [])
+
+
+async def test_what_is_gone_is_not_given_and_not_looked_for_for_ever() -> None:
+    row = completed()
+    world = UploadWorld(row)
+    with pytest.raises(UploadStateError):
+        await world.downloads.sign(row)
+    await world.sweep().step()
+    assert (world.row().status, world.row().next_look_at) == (S.COMPLETED, None)
+
+
+async def test_a_store_that_is_away_is_said() -> None:
+    row = completed()
+    world = world_of(row)
+    world.store.failures = [StoreUnavailableError()]
+    with pytest.raises(StoreUnavailableError):
+        await world.downloads.sign(row)
+    assert world.row() == row

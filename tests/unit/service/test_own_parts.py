@@ -18,6 +18,7 @@ from service.uploads.model import Checksum, Transport, Upload, UploadStatus
 from service.uploads.own_parts import OwnParts
 from service.uploads.plan import MIB
 from service.uploads.policy import Profile
+from tests.fakes.clock import START
 from tests.fakes.records import upload
 from tests.fakes.uploads import UploadWorld, in_parts
 
@@ -227,3 +228,14 @@ async def test_nothing_is_signed_or_listed_for_an_upload_that_has_ended() -> Non
     ):
         with pytest.raises(UploadEndedError):
             await call
+
+
+async def test_nothing_begins_or_goes_on_once_its_time_is_over() -> None:
+    world = World(begun(expires_at=START))
+    for call in (
+        world.own_parts.begin(world.row()),
+        world.own_parts.sign(world.row(), "mp_1", [1]),
+    ):
+        with pytest.raises(UploadEndedError, match="expired"):
+            await call
+    assert world.signer.signed == []

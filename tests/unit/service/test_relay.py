@@ -1,5 +1,6 @@
 """Relay: a body becomes parts of the record's multipart as it comes."""
 
+import asyncio
 import itertools
 import random
 from collections.abc import AsyncIterator, Iterable
@@ -15,6 +16,7 @@ from errors import (
     MultipartGoneError,
     PolicyError,
     StoreUnavailableError,
+    TooManyUploadsError,
     TransportUnavailableError,
     UploadEndedError,
     UploadIncompleteError,
@@ -26,9 +28,10 @@ from service.uploads.model import UploadStatus as S
 from service.uploads.plan import LARGEST_PUT
 from service.uploads.policy import Profile
 from service.uploads.relay import ContentRange
+from tests.fakes.clock import START
 from tests.fakes.records import upload
 from tests.fakes.store import stored
-from tests.fakes.uploads import UploadWorld, in_parts
+from tests.fakes.uploads import ADA, EVE, MOST_RELAYS, UploadWorld, in_parts
 
 FILE = bytes(range(25))
 
@@ -80,14 +83,17 @@ async def test_however_a_body_comes_the_parts_are_its_bytes(body: bytes, cuts: l
 
 
 @given(st.permutations([(0, 19), (20, 39), (40, 64)]), st.randoms())
-async def test_ranges_may_come_in_any_order_and_the_last_one_completes(
+async def test_ranges_may_come_in_any_order_and_the_end_completes_where_nothing_is_missing(
     spans: list[tuple[int, int]], chance: random.Random
 ) -> None:
     body = chance.randbytes(65)
     world = SmallParts(ten_by_ten(65))
     for number, (start, end) in enumerate(spans, 1):
         found = await take(world, body[start : end + 1], span=(start, end, 65))
-        assert found.status is (S.COMPLETED if number == 3 else S.UPLOADING)
+        ends = number == 3 and end == 64
+        assert found.status is (S.COMPLETED if ends else S.UPLOADING)
+    if spans[-1] != (40, 64):
+        assert (await world.completing.complete(world.row())).status is S.COMPLETED
     assert b"".join(world.sink.bytes[number] for number in range(1, 8)) == body
 
 
@@ -344,3 +350,85 @@ async def test_a_profile_that_forbids_relays_is_obeyed_before_a_byte_is_read() -
     world = SmallParts(row, profiles=[profile])
     with pytest.raises(PolicyError):
         await world.relay.take(row, None, unread())
+
+
+async def test_parts_are_listed_only_where_the_file_ends() -> None:
+    """Of ten thousand ranges each would list all that came before it."""
+    world = SmallParts(ten_by_ten(65))
+    body = bytes(range(65))
+    for start in range(0, 60, 10):
+        await take(world, body[start : start + 10], span=(start, start + 9, 65))
+    assert world.multiparts.calls["parts"] == 0
+    done = await take(world, body[60:], span=(60, 64, 65))
+    assert done.status is S.COMPLETED
+
+
+async def test_an_end_that_comes_before_the_rest_leaves_completing_to_the_client() -> None:
+    world = SmallParts(ten_by_ten())
+    assert (await take(world, FILE[20:], span=(20, 24, 25))).status is S.UPLOADING
+    assert (await take(world, FILE[:20], span=(0, 19, 25))).status is S.UPLOADING
+    assert (await world.completing.complete(world.row())).status is S.COMPLETED
+
+
+@pytest.mark.parametrize("span", [None, (0, 19, 25)])
+async def test_an_abort_in_the_middle_is_said(span: tuple[int, int, int] | None) -> None:
+    world = SmallParts(ten_by_ten())
+
+    async def aborted() -> AsyncIterator[bytes]:
+        yield FILE[:10]
+        await world.uploads.abort(world.row())
+        yield FILE[10 : 20 if span else 25]
+
+    given = None if span is None else ContentRange(*span)
+    with pytest.raises(UploadEndedError):
+        await world.relay.take(world.row(), given, aborted())
+    assert (world.row().status, world.multiparts.under_way) == (S.ABORTED, {})
+
+
+async def test_what_has_expired_is_not_read() -> None:
+    row = ten_by_ten(expires_at=START)
+    world = SmallParts(row)
+    with pytest.raises(UploadEndedError, match="expired"):
+        await world.relay.take(row, None, unread())
+    assert world.row() == row
+
+
+class TestPlaces:
+    async def test_one_user_has_some_and_the_others_theirs(self) -> None:
+        rows = [upload(id=f"upl_{number}", key=f"k{number}") for number in range(MOST_RELAYS + 1)]
+        world = UploadWorld(*rows, upload(id="upl_eve", user_id=EVE, key="eve"))
+        begun, enough = asyncio.Semaphore(0), asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            begun.release()
+            await enough.wait()
+            yield b"hello"
+
+        async def one(row: Upload) -> Upload:
+            return await world.relay.take(row, None, slow())
+
+        running = [asyncio.create_task(one(row)) for row in rows[:MOST_RELAYS]]
+        for _ in running:
+            await begun.acquire()
+        with pytest.raises(TooManyUploadsError) as caught:
+            await world.relay.take(rows[-1], None, unread())
+        assert caught.value.retry_after is not None
+        enough.set()
+        found = [*await asyncio.gather(*running), await one(world.row("upl_eve"))]
+        assert {done.status for done in found} == {S.COMPLETED}
+        assert (await one(rows[-1])).status is S.COMPLETED
+
+    async def test_a_place_is_given_back_whatever_happens(self) -> None:
+        world = SmallParts(ten_by_ten())
+
+        async def breaks() -> AsyncIterator[bytes]:
+            yield FILE[:5]
+            raise ConnectionResetError
+
+        for _ in range(MOST_RELAYS + 1):
+            with pytest.raises(ConnectionResetError):
+                await world.relay.take(world.row(), None, breaks())
+            with pytest.raises(ContentRangeError):
+                await world.relay.take(world.row(), ContentRange(5, 24, 25), unread())
+        assert (await take(world, FILE)).status is S.COMPLETED
+        assert ADA not in world.relay._held

@@ -6,13 +6,13 @@ import pytest
 
 from errors import StoreUnavailableError, UnavailableError
 from service.completion.settlement import Outcome
-from service.uploads.model import Checksum, Upload
+from service.uploads.model import Checksum, Origin, Transport, Upload
 from service.uploads.model import UploadStatus as S
 from service.uploads.policy import Profile
 from service.uploads.ports import StoredObject
 from service.uploads.transitions import ENDED, IN_FLIGHT
 from tests.fakes.clock import START
-from tests.fakes.completion import World
+from tests.fakes.completion import URL_LIFE, World
 from tests.fakes.records import BUCKET, upload
 from tests.fakes.store import stored
 
@@ -185,6 +185,8 @@ class TestQuota:
         if fits:
             assert (outcome, record.status, record.charged) == (Outcome.REPLACED, S.REPLACED, 5)
         else:
+            # At once: what does not fit never counts, not even for a moment.
+            assert made.records.moves == [S.REJECTED]
             assert (outcome, record.status, record.charged) == (Outcome.REJECTED, S.REJECTED, 0)
             assert "quota" in (record.status_reason or "")
             assert not made.store.holds(KEY)
@@ -265,3 +267,59 @@ async def test_one_that_is_replaced_before_the_sweep_came_is_cleared_all_the_sam
     record = made.records.rows["upl_1"]
     assert (record.status, record.etag) == (S.REPLACED, "two")
     assert (record.multipart_id, record.next_look_at, made.multiparts.under_way) == (None, None, {})
+
+
+class TestAFormThatIsSentAgain:
+    """Its event may be lost, so there is one more look once nothing signed can be written to."""
+
+    @pytest.mark.parametrize(
+        ("changes", "looks"),
+        [
+            ({"transport": Transport.PRESIGNED}, True),
+            # It had a form before.
+            ({"transport": Transport.RELAY, "transport_reason": "switched"}, True),
+            ({"transport": Transport.RELAY}, False),
+            ({"transport": Transport.CREDENTIALS}, False),
+            ({"transport": Transport.PRESIGNED, "origin": Origin.ADOPTED}, False),
+        ],
+    )
+    @pytest.mark.parametrize("quarantine", [False, True])
+    async def test_who_could_have_a_form_is_looked_at_once_more(
+        self, changes: dict[str, Any], looks: bool, quarantine: bool
+    ) -> None:
+        profile = Profile(quarantine=quarantine)
+        made = profiled(profile, S.PENDING, stored(), **changes)
+        _, record = await settled(made)
+        assert record.next_look_at == (START + URL_LIFE if looks else None)
+
+    async def test_what_was_written_again_is_found(self) -> None:
+        made = world(S.PENDING, stored(), transport=Transport.PRESIGNED)
+        await settled(made)
+        made.store.put(KEY, stored(etag="two"))
+        made.clock.advance(URL_LIFE.total_seconds())
+        assert await made.sweep().step() == 1
+        record = made.records.rows["upl_1"]
+        assert (record.status, record.etag, record.next_look_at) == (S.REPLACED, "two", None)
+
+    async def test_what_waits_for_a_verdict_is_rejected_then(self) -> None:
+        made = profiled(
+            Profile(quarantine=True), S.PENDING, stored(), transport=Transport.PRESIGNED
+        )
+        await settled(made)
+        made.store.put(KEY, stored(etag="two"))
+        made.clock.advance(URL_LIFE.total_seconds())
+        await made.sweep().step()
+        assert made.records.rows["upl_1"].status is S.REJECTED
+        assert not made.store.holds(KEY)
+
+    @pytest.mark.parametrize("there", [True, False])
+    async def test_it_is_one_look_whatever_is_found(self, there: bool) -> None:
+        """An application may have moved the object since."""
+        made = world(S.PENDING, stored(), transport=Transport.PRESIGNED)
+        await settled(made)
+        if not there:
+            made.store.objects.clear()
+        made.clock.advance(URL_LIFE.total_seconds())
+        assert await made.sweep().step() == 1
+        record = made.records.rows["upl_1"]
+        assert (record.status, record.next_look_at) == (S.COMPLETED, None)

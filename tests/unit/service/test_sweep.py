@@ -12,10 +12,13 @@ from service.completion.settlement import Outcome
 from service.completion.sweep import next_look
 from service.uploads.model import Origin, Upload
 from service.uploads.model import UploadStatus as S
+from service.uploads.plan import SMALLEST_PART
+from service.uploads.policy import Profile
 from tests.fakes.clock import START
-from tests.fakes.completion import OVERDUE, World
+from tests.fakes.completion import LATE_BYTES, OVERDUE, World
 from tests.fakes.records import BUCKET, upload
 from tests.fakes.store import stored
+from tests.fakes.uploads import in_parts
 
 KEY = upload().key
 
@@ -217,7 +220,7 @@ async def test_what_was_half_sent_of_an_ended_upload_is_cleared_away(status: S) 
 
 @ENDED
 async def test_one_that_begins_after_the_end_is_cleared_as_well(status: S) -> None:
-    made = world(upload(status=status))
+    made = world(in_parts(status=status, multipart_id=None))
     await made.sweep().step()
     made.multiparts.begin(KEY)
     await looks_until_the_end(made)
@@ -269,3 +272,127 @@ async def test_what_completed_without_our_multipart_is_looked_at_until_it_is_cle
     assert (row(made).status, row(made).multipart_id) == (S.COMPLETED, None)
     assert made.multiparts.under_way == {}
     assert made.store.holds(KEY)
+
+
+@ENDED
+async def test_an_end_is_watched_for_as_long_as_bytes_may_come(status: S) -> None:
+    """However often that is: an address and the user's own keys live on."""
+    made = world(upload(status=status))
+    await looks_until_the_end(made)
+    assert made.clock() - row(made).updated_at >= LATE_BYTES
+    assert row(made).looks >= 6
+
+
+async def test_an_end_long_ago_is_watched_all_the_same() -> None:
+    made = world(upload(status=S.ABORTED, updated_at=START - 2 * LATE_BYTES))
+    assert await looks_until_the_end(made) >= 6
+
+
+@pytest.mark.parametrize("status", [S.PENDING, S.UPLOADING])
+async def test_what_is_in_flight_is_looked_at_when_its_time_is_over(status: S) -> None:
+    made = world(upload(status=status, expires_at=START + timedelta(seconds=45), looks=9))
+    await made.sweep().step()
+    assert row(made).next_look_at == START + timedelta(seconds=45)
+    made.clock.advance(15)
+    await made.sweep().step()
+    assert row(made).status is S.EXPIRED
+
+
+async def test_a_store_that_is_away_when_the_time_is_over_is_not_asked_without_a_pause() -> None:
+    made = world(upload(expires_at=START))
+    made.store.failures.append(StoreUnavailableError())
+    await made.sweep().step()
+    assert row(made).next_look_at == next_look(made.clock(), OVERDUE, 1)
+
+
+@ENDED
+async def test_the_key_of_a_small_file_is_not_asked_for_multiparts(status: S) -> None:
+    made = world(upload(status=status))
+    await looks_until_the_end(made)
+    assert made.multiparts.calls == {}
+
+
+OWN = {"part_size": None, "part_count": None}
+
+
+def overgrown(profile: Profile, *sizes: int, declared_size: int | None) -> World:
+    """In flight, in parts that its client plans."""
+    made = World(profiles=[profile])
+    made.records.rows["upl_1"] = in_parts(**OWN, declared_size=declared_size, charged=9)
+    made.clock.advance(30)
+    made.multiparts.begin(KEY)
+    for number, size in enumerate(sizes, 1):
+        made.multiparts.put("mp_1", number, size)
+    return made
+
+
+TOO_MUCH = pytest.mark.parametrize(
+    ("profile", "declared_size"),
+    [
+        (Profile(), 2 * SMALLEST_PART - 1),
+        (Profile(max_size=2 * SMALLEST_PART - 1), None),
+        (Profile(quota=2 * SMALLEST_PART - 1), None),
+    ],
+    ids=["announced", "largest", "quota"],
+)
+
+
+@TOO_MUCH
+async def test_more_than_may_come_is_rejected_while_it_comes(
+    profile: Profile, declared_size: int | None
+) -> None:
+    made = overgrown(profile, SMALLEST_PART, SMALLEST_PART, declared_size=declared_size)
+    await made.sweep().step()
+    assert (row(made).status, row(made).charged, row(made).multipart_id) == (S.REJECTED, 0, None)
+    assert made.multiparts.under_way == {}
+    assert await looks_until_the_end(made) >= 6
+
+
+@TOO_MUCH
+async def test_as_much_as_may_come_goes_on(profile: Profile, declared_size: int | None) -> None:
+    made = overgrown(profile, SMALLEST_PART, SMALLEST_PART - 1, declared_size=declared_size)
+    await made.sweep().step()
+    assert (row(made).status, row(made).looks) == (S.UPLOADING, 1)
+    assert list(made.multiparts.under_way) == ["mp_1"]
+
+
+async def test_parts_of_the_services_own_plan_are_not_listed_by_the_sweep() -> None:
+    """Each is signed with its length."""
+    made = world(in_parts())
+    made.multiparts.begin(KEY)
+    await made.sweep().step()
+    assert (row(made).status, made.multiparts.calls) == (S.UPLOADING, {})
+
+
+@pytest.mark.parametrize("multipart_id", [None, "mp_gone"])
+async def test_where_no_part_can_be_nothing_is_too_much(multipart_id: str | None) -> None:
+    made = world(in_parts(**OWN, declared_size=None, multipart_id=multipart_id))
+    await made.sweep().step()
+    assert (row(made).status, row(made).looks) == (S.UPLOADING, 1)
+
+
+async def test_parts_that_cannot_be_listed_now_are_listed_later() -> None:
+    made = overgrown(Profile(), SMALLEST_PART, declared_size=1)
+    made.multiparts.failures["parts"] = [StoreUnavailableError()]
+    await made.sweep().step()
+    assert (row(made).status, row(made).looks) == (S.UPLOADING, 1)
+    made.clock.advance(3600)
+    await made.sweep().step()
+    assert row(made).status is S.REJECTED
+
+
+@pytest.mark.parametrize("status", [S.COMPLETED, S.QUARANTINED])
+async def test_a_verified_object_that_somebody_took_away_is_not_looked_for_for_ever(
+    status: S,
+) -> None:
+    made = world(upload(status=status, etag="one", multipart_id="mp_1"))
+    made.multiparts.begin(KEY)
+    await made.sweep().step()
+    assert (row(made).status, row(made).next_look_at) == (status, None)
+    assert made.multiparts.under_way == {}
+
+
+async def test_a_replacement_that_is_gone_does_not_count_as_verified() -> None:
+    made = world(upload(status=S.REPLACED, etag="two"))
+    await made.sweep().step()
+    assert row(made).next_look_at is not None

@@ -151,3 +151,23 @@ async def test_credentials_by_ticket_are_under_the_policy_of_all_credentials() -
     found = await limited.ticketing.redeem(issued.secret)
     with pytest.raises(PolicyError):
         limited.ticketing.check_credentials(found)
+
+
+@pytest.mark.parametrize(
+    ("profile", "refused"),
+    [
+        (Profile(quota=9), True),
+        (Profile(quota=9, max_size=3), False),
+        (Profile(max_size=3), False),
+    ],
+)
+async def test_no_ticket_whose_first_upload_would_take_the_whole_quota(
+    profile: Profile, refused: bool
+) -> None:
+    desk = Desk(Policy([profile]))
+    if not refused:
+        await desk.ticketing.issue("usr_ada", None)
+        return
+    with pytest.raises(PolicyError, match="max_size"):
+        await desk.ticketing.issue("usr_ada", None)
+    assert desk.kept.rows == {}

@@ -26,7 +26,8 @@ from service.uploads.transfers import missing_parts, most_parts, planned
 from tests.fakes.clock import START
 from tests.fakes.owners import OneOwner
 from tests.fakes.records import upload
-from tests.fakes.uploads import ADA, PART, URL_LIFE, UploadWorld, in_parts
+from tests.fakes.completion import URL_LIFE
+from tests.fakes.uploads import ADA, PART, UploadWorld, in_parts
 
 AFTER_FLIGHT = [
     (S.RECEIVED, UploadStateError),
@@ -163,6 +164,13 @@ class TestSwitching:
         assert (switched.status, switched.transport) == (S.UPLOADING, to)
         assert switched.transport_reason == ("requested" if before is to else "switched")
         assert switched.multipart_id == "mp_1"
+
+    @pytest.mark.parametrize("to", Transport)
+    async def test_what_has_expired_is_not_switched(self, to: Transport) -> None:
+        world = UploadWorld(in_parts(expires_at=START))
+        with pytest.raises(UploadEndedError, match="expired"):
+            await world.transfers.switched(world.row(), to)
+        assert world.records.moves == []
 
     @NOT_IN_FLIGHT
     @pytest.mark.parametrize("to", Transport)
@@ -339,3 +347,14 @@ class TestOffers:
         world = UploadWorld(single(declared_size=None), profiles=[profile])
         form = await world.transfers.form(world.row())
         assert form.fields["content-length-range"] == f"0-{largest}"
+
+    async def test_where_a_verdict_is_waited_for_no_form_is_given(self) -> None:
+        """It could be sent again after the verdict; a PUT cannot."""
+        world = UploadWorld(single(), profiles=[Profile(quarantine=True)])
+        offer = await world.transfers.offer(world.row())
+        assert (offer.put is None, offer.post) == (False, None)
+
+    async def test_when_what_is_signed_now_ends_is_known(self) -> None:
+        world = UploadWorld(single())
+        form = await world.transfers.form(world.row())
+        assert world.transfers.addresses_end() == form.expires_at == START + URL_LIFE

@@ -1,7 +1,9 @@
+import itertools
+
 import pytest
 
 from service.uploads.model import UploadStatus as S
-from service.uploads.transitions import ENDED, IN_FLIGHT, NEXT, allowed
+from service.uploads.transitions import ARRIVED, ENDED, IN_FLIGHT, NEXT, allowed
 
 EVERY = [(before, after) for before in S for after in S]
 ALLOWED = {
@@ -9,7 +11,7 @@ ALLOWED = {
     S.UPLOADING: {S.RECEIVED, S.REJECTED, S.ABORTED, S.EXPIRED},
     S.RECEIVED: {S.QUARANTINED, S.COMPLETED, S.REJECTED, S.ABORTED},
     S.QUARANTINED: {S.COMPLETED, S.REJECTED, S.DELETED},
-    S.COMPLETED: {S.REPLACED, S.DELETED},
+    S.COMPLETED: {S.REPLACED, S.REJECTED, S.DELETED},
     S.REPLACED: {S.REPLACED, S.REJECTED, S.DELETED},
 }
 
@@ -40,4 +42,5 @@ def test_an_end_is_reached_from_a_state_in_which_it_makes_sense(status: S) -> No
 
 
 def test_a_state_is_in_one_class_at_most() -> None:
-    assert ENDED.isdisjoint(IN_FLIGHT)
+    for one, other in itertools.combinations((ENDED, IN_FLIGHT, ARRIVED), 2):
+        assert one.isdisjoint(other)

@@ -80,9 +80,7 @@ async def opened_services(settings: Settings, version: str) -> AsyncIterator[Ser
             )
         )
         lister = await stack.enter_async_context(_lister(settings, clients))
-        services, chores = _build(
-            settings, database, clients, accounts, sink=sink, lister=lister
-        )
+        services, chores = _build(settings, database, clients, accounts, sink=sink, lister=lister)
         if settings.webhooks.sns_topic_arns:
             receiver = await _sns_receiver(settings, clients, stack)
             services = replace(services, sns=receiver)

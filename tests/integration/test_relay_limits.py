@@ -20,6 +20,7 @@ SETTINGS = {
     "UPLOADGATE_UPLOADS__PART_SIZE": str(PART),
     "UPLOADGATE_RELAY__MAX_CONCURRENT": "1",
     "UPLOADGATE_RELAY__IDLE_SECONDS": "2",
+    "UPLOADGATE_RELAY__LEAST_RATE": "10",
     "UPLOADGATE_COMPLETION__OVERDUE_SECONDS": "3600",
 }
 
@@ -48,7 +49,7 @@ async def test_one_relay_too_many_is_told_to_come_again_and_all_else_goes_on(
         while not enough.is_set():
             yield CONTENT[sent : sent + 1]
             sent += 1
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.05)  # 20 bytes a second: slow, and fast enough
         yield CONTENT[sent:]
 
     running = asyncio.create_task(sender.relay(slow, trickle()))
@@ -137,14 +138,21 @@ async def test_a_store_that_goes_away_in_the_middle_is_told_and_the_relay_goes_o
     assert (await sender.download(upload)).content == CONTENT
 
 
-async def _begun(narrow: Replica, path: str, token: str | None, content: bytes) -> Any:
-    """A request that promises more than it sends, and then waits for the answer."""
+async def _begun(
+    narrow: Replica, path: str, token: str | None, content: bytes, *, drip: float | None = None
+) -> Any:
+    """A request that promises more than it sends, and then waits for the answer. With `drip` it
+    sends another byte each time that it has waited so many seconds.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", narrow.service.port)
     bearer = "" if token is None else f"Authorization: Bearer {token}\r\n"
     head = f"PUT {path} HTTP/1.1\r\nHost: x\r\n{bearer}Content-Length: {len(CONTENT)}\r\n\r\n"
     writer.write(head.encode() + content)
     await writer.drain()
-    status = await reader.readline()
+    answer = asyncio.create_task(reader.readline())
+    while drip and not (await asyncio.wait([answer], timeout=drip))[0]:
+        writer.write(b"x")
+    status = await answer
     head_lines = await reader.readuntil(b"\r\n\r\n")
     writer.close()
     return int(status.split()[1]), head_lines
@@ -159,6 +167,16 @@ async def test_a_client_that_falls_silent_loses_its_place_but_not_its_parts(
         status, _ = await _begun(narrow, path, sender.user.token, CONTENT[: PART + 1])
     assert status == 408
     assert await sender.arrived(upload) == {1: PART}
+    assert (await sender.relay(upload, CONTENT)).json()["status"] == "completed"
+
+
+async def test_a_client_that_trickles_loses_its_place_too(narrow: Replica, sender: Sender) -> None:
+    """One byte now and then is no silence, and would hold the place for ever."""
+    upload = await sender.announce(len(CONTENT), transport="relay")
+    path = f"/v1/uploads/{upload['id']}/content"
+    async with asyncio.timeout(20):
+        status, _ = await _begun(narrow, path, sender.user.token, b"x", drip=0.5)
+    assert status == 408
     assert (await sender.relay(upload, CONTENT)).json()["status"] == "completed"
 
 

@@ -281,3 +281,13 @@ async def test_states_in_flight_are_the_ones_that_are_counted(records: SqlUpload
     for status in S:
         await kept(records, reserving(0, status, status=status))
     assert await used(records) == Usage(0, len(IN_FLIGHT))
+
+
+async def test_an_empty_file_too_many_is_told_of_the_limit_that_it_meets(
+    records: SqlUploadRecords,
+) -> None:
+    """A quota, lowered since, has nothing to do with it."""
+    await kept(records, reserving(9, "first"))
+    with pytest.raises(TooManyUploadsError):
+        await records.add(reserving(0), limits=Limits(quota=1, in_flight=1))
+    assert await records.add(reserving(0), limits=Limits(quota=1, in_flight=2))

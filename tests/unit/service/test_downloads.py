@@ -12,9 +12,9 @@ from service.uploads.model import UploadStatus as S
 from service.uploads.policy import Profile
 from service.uploads.ports import StoredObject
 from tests.fakes.clock import START
+from tests.fakes.completion import URL_LIFE
 from tests.fakes.records import upload
 from tests.fakes.store import stored
-from tests.fakes.completion import URL_LIFE
 from tests.fakes.uploads import UploadWorld
 
 

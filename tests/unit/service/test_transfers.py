@@ -24,9 +24,9 @@ from service.uploads.ports import StoredPart
 from service.uploads.signed import PartTerms
 from service.uploads.transfers import missing_parts, most_parts, planned
 from tests.fakes.clock import START
+from tests.fakes.completion import URL_LIFE
 from tests.fakes.owners import OneOwner
 from tests.fakes.records import upload
-from tests.fakes.completion import URL_LIFE
 from tests.fakes.uploads import ADA, PART, UploadWorld, in_parts
 
 AFTER_FLIGHT = [

@@ -142,6 +142,7 @@ class Completing:
     async def _dropped_or_done(self, upload: Upload) -> None:
         """There is no such multipart: dropped, unless an object stands in its place."""
         if await self._store.head(upload.bucket, upload.key) is None:
+            await self._outcome(upload)  # ended meanwhile: that is told, not that it is to go on
             await self._keeper.forgotten(upload)
             raise MultipartGoneError
 

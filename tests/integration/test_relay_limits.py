@@ -1,6 +1,7 @@
 """A relay takes its place, a little memory and no disk; and it goes on after what breaks it."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -80,8 +81,11 @@ def _forget_peak(narrow: Replica) -> None:
 
 def _files(narrow: Replica) -> set[str]:
     """What it has open, sockets and pipes aside."""
-    links = (str(fd.readlink()) for fd in (_process(narrow) / "fd").iterdir())
-    return {link for link in links if link.startswith("/")}
+    opened = set()
+    for fd in (_process(narrow) / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            opened.add(str(fd.readlink()))
+    return {link for link in opened if link.startswith("/")}
 
 
 def _process(narrow: Replica) -> Path:

@@ -253,6 +253,14 @@ class TestTheStoresAnswers:
         assert (world.row().status, world.row().multipart_id) == (S.UPLOADING, None)
         assert (await world.keeper.ensured(world.row())).multipart_id is not None
 
+    async def test_one_that_is_gone_because_the_upload_was_aborted_is_told_so(self) -> None:
+        world = whole()
+        seen = world.row()
+        await world.uploads.delete(ADA, "upl_1")
+        with pytest.raises(UploadEndedError):
+            await world.completing.complete(seen)
+        assert world.row().status is S.ABORTED
+
     async def test_one_that_was_dropped_by_completing_it_is_completed(self) -> None:
         world = whole()
         world.multiparts.under_way.clear()

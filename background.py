@@ -18,6 +18,7 @@ Chore = Callable[[], Awaitable[object]]
 
 _SCHEMA_RETRY_SECONDS = 2.0
 _HOUSEKEEPING_SECONDS = 3600.0
+_END_SECONDS = 15.0
 _log = structlog.get_logger("uploadgate")
 
 
@@ -77,7 +78,10 @@ async def running(work: Coroutine[None, None, None], readiness: Readiness) -> As
         yield
     finally:
         task.cancel()
-        await asyncio.wait([task])  # how it ended has been told
+        # How it ended has been told. It is idle or in calls that have time-outs.
+        _, hanging = await asyncio.wait([task], timeout=_END_SECONDS)
+        if hanging:
+            _log.error("background work does not end")
 
 
 def _tell_failure(readiness: Readiness, task: "asyncio.Task[None]") -> None:

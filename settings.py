@@ -320,7 +320,9 @@ class CompletionSettings(Group):
     )
     inbox_days: Count = Field(30, description="Processed events are kept this long.")
     batch: Count = Field(50, description="Events claimed at once.")
-    concurrency: Count = Field(16, description="HEAD requests of one replica at once.")
+    concurrency: Count = Field(
+        16, description="Events, and looks of the sweep, that one replica settles at once."
+    )
     lease_seconds: Seconds = Field(60, description="A claim not finished by then is free again.")
     max_attempts: Count = Field(
         12, description="Tries of an event that fails by a fault of the service's own."

@@ -432,6 +432,7 @@ def _completion(parts: _Parts, settlement: Settlement, completing: Completing) -
                 overdue=overdue,
                 late_bytes=max(parts.url_life, _KEYS_LIFE) + overdue,
                 batch=values.batch,
+                concurrency=values.concurrency,
                 keep_events=kept,
             ),
             clock=utc_now,

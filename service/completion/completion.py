@@ -72,6 +72,11 @@ class Completion:
                 await self._pause(name, ["internal_error"], failed)
 
     async def _pause(self, name: str, causes: list[str], trace: BaseException | None) -> None:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # A task group that is cancelled while one of its tasks fails tells of the failure
+            # alone (CPython 3.11): going on would never end.
+            raise asyncio.CancelledError
         _log.warning("completion.paused", part=name, causes=causes, exc_info=trace)
         await asyncio.sleep(_PAUSE_AFTER_FAILURE * (0.5 + random.random()))  # noqa: S311 - jitter
 

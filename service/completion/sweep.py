@@ -1,5 +1,6 @@
 """Looks for itself at the store for uploads without news: events are lost, sources retry badly."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,12 +33,14 @@ _GIVEN_UP = {
 @dataclass(frozen=True, slots=True)
 class SweepLimits:
     """`overdue` is the first wait of an upload; it doubles with every look that finds nothing.
-    `late_bytes` is how long after its end bytes may still come.
+    `late_bytes` is how long after its end bytes may still come. `concurrency` looks are under way
+    at once: after an outage thousands may be due.
     """
 
     overdue: timedelta
     late_bytes: timedelta
     batch: int
+    concurrency: int
     keep_events: timedelta
 
 
@@ -71,13 +74,19 @@ class Sweep:
         """One pass over what is overdue, at most one batch; how many records were looked at."""
         now = self._clock()
         overdue = await self._records.overdue(now, self._limits.batch)
-        for record in overdue:
-            await self._look(record)
+        places = asyncio.Semaphore(self._limits.concurrency)
+        async with asyncio.TaskGroup() as group:
+            for record in overdue:
+                group.create_task(self._look(record, places))
         if not overdue:
             await self._inbox.forget(now - self._limits.keep_events)
         return len(overdue)
 
-    async def _look(self, record: Upload) -> None:
+    async def _look(self, record: Upload, places: asyncio.Semaphore) -> None:
+        async with places:
+            await self._looked_at(record)
+
+    async def _looked_at(self, record: Upload) -> None:
         """A record that cannot be looked at now waits longer; it does not stop the others."""
         try:
             outcome = await self._settlement.settle(record.bucket, record.key)

@@ -81,12 +81,20 @@ class Completing:
             return upload
         if upload.status is not UploadStatus.RECEIVED:
             check_in_flight(upload)
+            await self._make_object(upload)
+        await self._settle(upload.bucket, upload.key)
+        return await self._outcome(upload)
+
+    async def _make_object(self, upload: Upload) -> None:
+        """Unless it is there already."""
+        try:
             if upload.multipart_id is not None:
                 await self._complete_multipart(upload, upload.multipart_id)
             elif await self._store.head(upload.bucket, upload.key) is None:
                 raise _nothing_there(upload)
-        await self._settle(upload.bucket, upload.key)
-        return await self._outcome(upload)
+        except (UploadIncompleteError, MultipartGoneError):
+            await self._outcome(upload)  # ended meanwhile: that is told, not that it is to go on
+            raise
 
     async def _complete_multipart(self, upload: Upload, multipart_id: str) -> None:
         parts = await self._multiparts.parts(upload.bucket, upload.key, multipart_id)
@@ -142,7 +150,6 @@ class Completing:
     async def _dropped_or_done(self, upload: Upload) -> None:
         """There is no such multipart: dropped, unless an object stands in its place."""
         if await self._store.head(upload.bucket, upload.key) is None:
-            await self._outcome(upload)  # ended meanwhile: that is told, not that it is to go on
             await self._keeper.forgotten(upload)
             raise MultipartGoneError
 

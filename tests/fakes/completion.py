@@ -88,6 +88,7 @@ class World:
                 overdue=OVERDUE,
                 late_bytes=LATE_BYTES,
                 batch=batch,
+                concurrency=4,
                 keep_events=timedelta(days=30),
             ),
             clock=self.clock,

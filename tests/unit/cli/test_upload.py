@@ -39,6 +39,7 @@ class FakeManager:
         self.transports: tuple[str, ...] = ("credentials",)
         self.events: list[Any] = []
         self.running = self.most = 0
+        self.together: asyncio.Barrier | None = None
 
     async def send(self, path: Path, progress: Any, on_event: Any) -> Sent:
         self.running += 1
@@ -51,7 +52,8 @@ class FakeManager:
     async def _sent(self, path: Path, progress: Any, on_event: Any) -> Sent:
         for event in self.events:
             on_event(event)
-        await asyncio.sleep(0)
+        if self.together is not None:
+            await self.together.wait()
         if path.name in self.hangs:
             self.hanging.set()
             await asyncio.Event().wait()
@@ -122,7 +124,8 @@ async def test_one_failure_leaves_the_others_alone(
 async def test_no_more_files_go_at_once_than_asked_for(
     manager: FakeManager, progress: Progress
 ) -> None:
-    await Batch(manager, progress).run([Path(str(number)) for number in range(9)], 2)
+    manager.together = asyncio.Barrier(2)  # nobody goes on before two are there
+    await Batch(manager, progress).run([Path(str(number)) for number in range(8)], 2)
     assert manager.most == 2
 
 

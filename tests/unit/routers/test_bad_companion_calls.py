@@ -156,8 +156,11 @@ async def test_of_ten_thousand_faults_a_few_are_told(companion_begun: Begun) -> 
         "POST", f"{companion_begun.path}/complete", json=body, **companion_begun.where
     )
     found = assert_problem(answer, errors.InvalidRequestError)
-    assert 1 <= len(found["errors"]) <= 20
-    assert len(answer.content) < 10_000
+    # The first part's alone: nothing after it is even looked at.
+    assert [entry["pointer"] for entry in found["errors"]] == [
+        "/body/parts/0/PartNumber",
+        "/body/parts/0/ETag",
+    ]
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])

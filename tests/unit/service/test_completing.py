@@ -22,7 +22,8 @@ from service.uploads.plan import SMALLEST_PART
 from service.uploads.policy import Profile
 from service.uploads.ports import Completed
 from tests.fakes.clock import START
-from tests.fakes.records import upload
+from tests.fakes.multiparts import Multipart
+from tests.fakes.records import BUCKET, upload
 from tests.fakes.store import stored
 from tests.fakes.uploads import ADA, PART, THREE_PARTS, UploadWorld, in_parts
 
@@ -253,10 +254,19 @@ class TestTheStoresAnswers:
         assert (world.row().status, world.row().multipart_id) == (S.UPLOADING, None)
         assert (await world.keeper.ensured(world.row())).multipart_id is not None
 
-    async def test_one_that_is_gone_because_the_upload_was_aborted_is_told_so(self) -> None:
+    @pytest.mark.parametrize("answer", ["none", "empty", "refused"])
+    async def test_one_that_is_gone_because_the_upload_was_aborted_is_told_so(
+        self, answer: str
+    ) -> None:
+        """Whichever of its steps the abort came between."""
         world = whole()
         seen = world.row()
         await world.uploads.delete(ADA, "upl_1")
+        if answer != "none":
+            world.multiparts.under_way["mp_1"] = Multipart(BUCKET, seen.key, "text/plain", "", None)
+        if answer == "refused":
+            world.send(1, 2, 3)
+            world.multiparts.answers = [Completed.PARTS_REFUSED]
         with pytest.raises(UploadEndedError):
             await world.completing.complete(seen)
         assert world.row().status is S.ABORTED

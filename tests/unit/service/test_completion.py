@@ -122,3 +122,31 @@ async def test_it_can_be_stopped_while_it_pauses(failure: Exception) -> None:
     async with running(World().completion(processor, Steps())):
         await eventually(lambda: processor.taken == 1)
         await asyncio.sleep(0)
+
+
+class FailingAsItIsStopped:
+    """A step of several tasks at once, one of which fails because of the stop."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.under_way = asyncio.Event()
+
+    async def step(self) -> int:
+        self.taken += 1
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._one())
+        return 0
+
+    async def _one(self) -> None:
+        self.under_way.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise UnavailableError from None
+
+
+async def test_a_failure_in_the_moment_of_the_stop_does_not_keep_it_going() -> None:
+    processor = FailingAsItIsStopped()
+    async with running(World().completion(processor, Steps())):
+        await processor.under_way.wait()
+    assert processor.taken == 1

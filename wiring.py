@@ -340,7 +340,6 @@ def _relay(parts: _Parts, transports: Transports, completing: Completing) -> Rel
     """Signs for itself: the store may have another address here than for clients."""
     inside = replace(parts, signer=_signer(parts.settings, parts.credentials, public=False))
     return Relay(
-        records=inside.records,
         transfers=_transfers(inside, transports),
         keeper=inside.keeper,
         signer=inside.signer,

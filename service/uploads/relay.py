@@ -19,7 +19,7 @@ from service.uploads.completing import Completing
 from service.uploads.model import Transport, Upload
 from service.uploads.multiparts import MultipartKeeper
 from service.uploads.plan import LARGEST_PUT, Plan
-from service.uploads.ports import Sink, UploadRecords
+from service.uploads.ports import Sink
 from service.uploads.signed import PartTerms, Signer
 from service.uploads.slices import Slices
 from service.uploads.transfers import Transfers, check_in_flight, missing_parts, planned
@@ -38,7 +38,6 @@ class Relay:
     def __init__(
         self,
         *,
-        records: UploadRecords,
         transfers: Transfers,
         keeper: MultipartKeeper,
         signer: Signer,
@@ -46,7 +45,6 @@ class Relay:
         completing: Completing,
         most_of_one_user: int,
     ) -> None:
-        self._records = records
         self._transfers = transfers
         self._keeper = keeper
         self._signer = signer
@@ -144,9 +142,9 @@ class Relay:
                 chunks = slices.next(length, last=number == last)
                 await self._sink.send(target, size=length, chunks=chunks)
             except MultipartGoneError:
-                # Dropped, aborted, or completed meanwhile by another relay of the same bytes.
-                fresh = await self._records.get(upload.id)
-                return await self._completing.complete(fresh or upload)
+                # Dropped, aborted, or completed meanwhile by another relay of the same bytes:
+                # completing finds out which.
+                return await self._completing.complete(upload)
         return upload
 
     async def _completed(self, upload: Upload, plan: Plan) -> Upload:

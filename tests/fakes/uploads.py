@@ -76,7 +76,6 @@ class UploadWorld(World):
             url_life=URL_LIFE,
         )
         self.relay = Relay(
-            records=self.records,
             transfers=self.transfers,
             keeper=self.keeper,
             signer=self.signer,

@@ -396,3 +396,37 @@ class WebhookUnverifiableError(UploadgateError):
     code = "webhook_unverifiable"
     title = "The message could not be verified now"
     retry_mode = "wait"
+
+
+# --- telling what happened -----------------------------------------------------------------------
+
+
+class EndpointNotFoundError(UploadgateError):
+    code = "webhook_endpoint_not_found"
+    title = "There is no such webhook endpoint"
+    retry_mode = "fatal"
+
+
+class InvalidEndpointError(UploadgateError):
+    """An address that is not to be sent to: not https, or within a private network."""
+
+    code = "invalid_webhook_endpoint"
+    title = "Webhooks are not sent to this address"
+    retry_mode = "fatal"
+
+
+class TooManyEndpointsError(UploadgateError):
+    code = "too_many_webhook_endpoints"
+    title = "There are as many webhook endpoints as there may be"
+    retry_mode = "fatal"
+
+
+class TooManyStreamsError(UploadgateError):
+    """Of one user; a page that is closed ends its stream."""
+
+    code = "too_many_streams"
+    title = "Too many event streams are open"
+    retry_mode = "wait"
+
+    def __init__(self, detail: str | None = None, *, retry_after: int | None = 10) -> None:
+        super().__init__(detail, retry_after=retry_after)

@@ -31,7 +31,7 @@ from routers.services import Services
 from settings import Settings
 from wiring import opened_services
 
-VERSION = "0.2.0"
+VERSION = "0.3.0"
 EXPOSED_HEADERS = ["ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"]
 
 

@@ -5,6 +5,7 @@ Each is read from the environment as `UPLOADGATE_<NAME>`, a group's as
 What is unsafe outside development is refused when the settings are made.
 """
 
+import ipaddress
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -47,6 +48,13 @@ def _template(text: str) -> str:
     if not is_template(text):
         raise ValueError("is no key template: plain characters, folders, and {upload_id} in it")
     return text
+
+
+def _network(text: str) -> str:
+    return str(ipaddress.ip_network(text, strict=False))
+
+
+Network = Annotated[str, AfterValidator(_network)]
 
 
 class Group(BaseModel):
@@ -333,6 +341,36 @@ class CompletionSettings(Group):
     sweep_interval_seconds: Seconds = Field(
         10, description="Pause between sweeps; one also runs at start."
     )
+    absent_attempts: Count = Field(
+        6,
+        description="Looks at the store, 1, 2, 4, … s apart, for an object that an event told of "
+        "and that is not there (yet); after that the sweep alone looks on.",
+    )
+    in_server: bool = Field(
+        default=True,
+        description="`uploadgate serve` completes and delivers, too; off where `uploadgate worker` "
+        "does it.",
+    )
+    orphan_hours: Count = Field(
+        168,
+        description="Multiparts that no record in flight owns are aborted when they are older: "
+        "those that stock clients began and left.",
+    )
+    orphan_interval_seconds: Seconds = Field(
+        3600, description="Pause between walks through the bucket's multiparts."
+    )
+    scan_tag: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = Field(
+        None,
+        description="Object tag by which a scanner gives its verdict on what is in quarantine, "
+        "e.g. `GuardDutyMalwareScanStatus`; unset: by the admin call alone. Uploaders must not be "
+        "able to set tags.",
+    )
+    scan_clean: list[str] = Field(
+        default=["NO_THREATS_FOUND"], description="Values of `scan_tag` that release."
+    )
+    scan_rejected: list[str] = Field(
+        default=["THREATS_FOUND"], description="Values of `scan_tag` that reject."
+    )
 
 
 class WebhookSettings(Group):
@@ -351,6 +389,17 @@ class WebhookSettings(Group):
         description="Bearer tokens of the SeaweedFS filer (two while one is being replaced); "
         "none: the address answers 404.",
     )
+    eventbridge_keys: list[SecretStr] = Field(
+        default_factory=list,
+        description="API keys of the EventBridge connection, sent in `eventbridge_header` (two "
+        "while one is being replaced); none: the address answers 404.",
+    )
+    eventbridge_header: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")
+    ] = Field("X-Api-Key", description="Header that carries EventBridge's API key.")
+    eventbridge_body_limit: Count = Field(
+        524_288, description="Largest event in bytes; EventBridge itself allows 256 KiB."
+    )
     sns_topic_arns: list[str] = Field(
         default_factory=list, description="Topics believed; none: the address answers 404."
     )
@@ -359,6 +408,85 @@ class WebhookSettings(Group):
     )
     sns_max_age_seconds: Annotated[int, Field(gt=3600)] = Field(
         7200, description="Oldest Timestamp; SNS itself retries for up to 3,600 s."
+    )
+
+
+class SqsSettings(Group):
+    """The queue that `uploadgate worker` takes the store's events from."""
+
+    queue_url: str | None = Field(None, description="Address of the queue; unset: no queue.")
+    endpoint: str | None = Field(
+        None, description="Where the service reaches SQS; unset: AWS's own."
+    )
+    wait_seconds: Annotated[int, Field(ge=0, le=20)] = Field(
+        20, description="Long polling: how long a call waits for messages."
+    )
+    visibility_seconds: Annotated[int, Field(ge=10, le=43_200)] = Field(
+        60, description="A message in hand is hidden this long; extended while it is worked on."
+    )
+    receivers: Count = Field(2, description="Calls for messages under way at once.")
+
+
+class DeliverySettings(Group):
+    """Outgoing webhooks: how the application hears. Endpoints are managed by the admin API and
+    `uploadgate webhook`.
+    """
+
+    retry_seconds: Annotated[list[Seconds], Field(min_length=1, max_length=50)] = Field(
+        default=[5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400],
+        description="Pauses after each attempt that failed, with jitter; after the last one a "
+        "message is given up (and can be replayed).",
+    )
+    timeout_seconds: Seconds = Field(15, description="One attempt, from connecting to the answer.")
+    concurrency: Count = Field(32, description="Attempts of one replica under way at once.")
+    per_endpoint: Count = Field(
+        8, description="Of those to one endpoint, so that a slow one holds up no other."
+    )
+    lease_seconds: Seconds = Field(
+        60, description="A claim not finished by then is free again; longer than an attempt."
+    )
+    rotation_hours: Count = Field(
+        24, description="A replaced secret goes on signing beside the new one this long."
+    )
+    max_endpoints: Count = Field(50, description="Endpoints that may be registered.")
+    allowed_networks: list[Network] = Field(
+        default_factory=list,
+        description="Networks that endpoints may lie in although they are private, e.g. "
+        '`["10.20.0.0/16"]`. All others that are not public are refused.',
+    )
+    allow_http: bool = Field(
+        default=False, description="Endpoints may be plain http, within `allowed_networks` only."
+    )
+    keep_days: Count = Field(
+        30, description="Events are kept this long: for timelines, streams and replays."
+    )
+
+
+class EventSettings(Group):
+    """`GET /v1/events`: how the page hears."""
+
+    heartbeat_seconds: Seconds = Field(
+        15, description="A comment is sent after so long without an event."
+    )
+    max_streams: Count = Field(10_000, description="Streams of one replica at once.")
+    max_streams_per_user: Count = Field(20, description="Of one user, on one replica.")
+    look_seconds: Seconds = Field(
+        60, description="A stream looks by itself this often, should the replicas' news get lost."
+    )
+    send_seconds: Seconds = Field(
+        30, description="A client that takes nothing for so long is cut off."
+    )
+
+
+class RedisSettings(Group):
+    """Valkey or Redis, for what replicas tell each other. Unset: Postgres' LISTEN/NOTIFY, and
+    within the one process with SQLite.
+    """
+
+    url: SecretStr | None = Field(None, description="`redis://…` or `rediss://…`.")
+    timeout_seconds: Seconds = Field(2, description="Connecting, and one command.")
+    prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:_-]{1,64}$")] = Field(
+        "uploadgate", description="First part of its channels and keys."
     )
 
 
@@ -415,6 +543,10 @@ class Settings(BaseSettings):
     tickets: TicketSettings = TicketSettings()
     completion: CompletionSettings = CompletionSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    sqs: SqsSettings = SqsSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    events: EventSettings = EventSettings()
+    redis: RedisSettings = RedisSettings()
 
     @model_validator(mode="after")
     def _refuse_what_is_unsafe(self) -> Self:
@@ -432,6 +564,12 @@ def _contradictions(settings: Settings) -> list[str]:
         found.append("aws.access_key_id and aws.secret_access_key go together")
     if any("*" in origin and origin != "*" for origin in settings.http.cors_origins):
         found.append("http.cors_origins takes whole origins, not patterns")
+    if settings.delivery.lease_seconds <= settings.delivery.timeout_seconds:
+        found.append("delivery.lease_seconds must be longer than delivery.timeout_seconds")
+    if settings.completion.scan_tag and set(settings.completion.scan_clean) & set(
+        settings.completion.scan_rejected
+    ):
+        found.append("completion.scan_clean and completion.scan_rejected share a value")
     return found
 
 
@@ -447,12 +585,15 @@ def _unsafe(settings: Settings) -> list[str]:
         found.append("http.cors_origins allows every origin")
     if any(len(token.get_secret_value()) < 16 for token in settings.webhooks.seaweedfs_tokens):  # noqa: PLR2004
         found.append("webhooks.seaweedfs_tokens holds a token shorter than 16 characters")
+    if any(len(key.get_secret_value()) < 16 for key in settings.webhooks.eventbridge_keys):  # noqa: PLR2004
+        found.append("webhooks.eventbridge_keys holds a key shorter than 16 characters")
     addresses = {
         "public_url": settings.public_url,
         "cognito.endpoint": settings.cognito.endpoint,
         "cognito.public_endpoint": settings.cognito.public_endpoint,
         "store.endpoint": settings.store.endpoint,
         "store.public_endpoint": settings.store.public_endpoint,
+        "sqs.endpoint": settings.sqs.endpoint,
     }
     found += [
         f"{name} is not https"

@@ -68,6 +68,10 @@ STATUS: dict[type[UploadgateError], HTTPStatus] = {
     errors.WebhookForgedError: HTTPStatus.FORBIDDEN,
     errors.WebhookMalformedError: HTTPStatus.BAD_REQUEST,
     errors.WebhookUnverifiableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.EndpointNotFoundError: HTTPStatus.NOT_FOUND,
+    errors.InvalidEndpointError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.TooManyEndpointsError: HTTPStatus.CONFLICT,
+    errors.TooManyStreamsError: HTTPStatus.TOO_MANY_REQUESTS,
 }
 
 # Where a client or a proxy expects to hear how long to wait even if nobody measured it.

@@ -1,5 +1,7 @@
 """The schema. state/migrations makes it; a test holds the two together."""
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -14,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from state.columns import UtcDateTime
@@ -27,6 +30,12 @@ metadata = MetaData(
         "ck": "ck_%(table_name)s_%(constraint_name)s",
     }
 )
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """A partial index, which both databases have."""
+    return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
+
 
 users = Table(
     "users",
@@ -106,6 +115,8 @@ uploads = Table(
     Column("part_count", Integer),
     Column("multipart_id", String(1024)),
     Column("part_checksum", String(16)),
+    # Of the event that last moved it (S3 only): an older one of its key is old news.
+    Column("sequencer", String(1024)),
     UniqueConstraint("bucket", "key", "generation"),
     Index(None, "user_id", "created_at", "id"),
     Index(None, "user_id", "fingerprint"),
@@ -174,5 +185,74 @@ inbox = Table(
     # What came of it, in a word: completed, adopted, absent, skipped, …
     Column("outcome", String(64)),
     UniqueConstraint("source", "dedupe_key"),
-    Index(None, "done_at", "due_at"),
+    # What waits is little beside what is done.
+    Index("ix_inbox_waiting", "due_at", "id", **_where("done_at IS NULL")),
+    Index(None, "done_at"),
+    Index(None, "key"),
+)
+
+# The last number of a user's sequence of events.
+user_sequences = Table(
+    "user_sequences",
+    metadata,
+    Column("user_id", String(64), primary_key=True),
+    Column("last", BigInteger, nullable=False),
+)
+
+# What happened: the timeline of uploads, the page's stream, and the outbox. An event is spread
+# over the endpoints once (`spread_at`), after which its deliveries tell what becomes of it.
+events = Table(
+    "events",
+    metadata,
+    Column("id", String(64), primary_key=True),  # the webhook-id
+    Column("type", String(32), nullable=False),
+    Column("user_id", String(64), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("upload_id", String(64), index=True),
+    Column("before", String(16)),
+    Column("after", String(16)),
+    Column("reason", String(255)),
+    Column("at", UtcDateTime, nullable=False, index=True),
+    Column("payload", Text, nullable=False),
+    Column("spread_at", UtcDateTime),
+    UniqueConstraint("user_id", "sequence"),
+    Index("ix_events_unspread", "at", **_where("spread_at IS NULL")),
+)
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("url", String(2048), nullable=False),
+    Column("description", String(255), nullable=False),
+    Column("event_types", JSON),
+    # They sign, so they cannot be hashed.
+    Column("secret", String(255), nullable=False),
+    Column("previous_secret", String(255)),
+    Column("previous_until", UtcDateTime),
+    Column("enabled", Boolean, nullable=False),
+    Column("disabled_reason", String(255)),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+)
+
+# One event for one endpoint.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer().with_variant(BigInteger, "postgresql"), primary_key=True),
+    Column("event_id", String(64), ForeignKey("events.id"), nullable=False),
+    Column("endpoint_id", String(64), ForeignKey("webhook_endpoints.id"), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("leased_by", String(64)),
+    Column("attempted_at", UtcDateTime),
+    Column("last_status", Integer),
+    Column("last_error", String(255)),
+    Column("done_at", UtcDateTime),
+    Column("delivered", Boolean, nullable=False, default=False),
+    UniqueConstraint("event_id", "endpoint_id"),
+    Index("ix_deliveries_waiting", "due_at", "id", **_where("done_at IS NULL")),
+    Index(None, "endpoint_id", "id"),
 )

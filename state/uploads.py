@@ -7,16 +7,23 @@ from typing import Any
 from sqlalchemy import Update, and_, or_, select, update
 
 from errors import IdempotencyInFlightError
+from service.delivery.events import upload_happening
+from service.delivery.ports import Announce
 from service.uploads.idempotency import Claim
 from service.uploads.model import Upload, UploadStatus
 from service.uploads.ports import Cursor
 from service.uploads.quota import NO_LIMITS, Limits, Usage, charge
 from service.uploads.transitions import allowed
-from state import idempotency, usage
+from state import events, idempotency, usage
 from state.database import Database
 from state.tables import uploads
 from state.upload_rows import first, plain, row_of, upload_of
 from state.upsert import insert_into
+
+
+def _to_nobody(_user_id: str) -> None:
+    """Where nothing listens: tools that change a record once."""
+
 
 # What a record is, and what is charged for it, no caller changes by hand.
 _NEVER_CHANGED = frozenset({"id", "user_id", "profile", "bucket", "key", "generation", "charged"})
@@ -24,10 +31,13 @@ _BY_TRANSITION = frozenset({"status", "etag", "size"})
 
 
 class SqlUploadRecords:
-    """Implements service.uploads.ports.UploadRecords."""
+    """Implements service.uploads.ports.UploadRecords. `announce` is told, after the commit, of
+    whom there is news.
+    """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, announce: Announce = _to_nobody) -> None:
         self._database = database
+        self._announce = announce
 
     async def add(
         self, upload: Upload, *, limits: Limits = NO_LIMITS, claim: Claim | None = None
@@ -41,6 +51,11 @@ class SqlUploadRecords:
             if claim and not await idempotency.finish(connection, claim, upload.id):
                 raise IdempotencyInFlightError(retry_after=1)
             await usage.apply(connection, usage.Change.between(None, upload), limits)
+            # That a caller begins an upload is no news to anybody.
+            if news := upload.status is not UploadStatus.PENDING:
+                await events.write(connection, upload_happening(None, upload, upload.created_at))
+        if news:
+            self._announce(upload.user_id)
         return True
 
     async def get(self, upload_id: str) -> Upload | None:
@@ -104,6 +119,9 @@ class SqlUploadRecords:
             moved = first((await connection.execute(statement)).mappings().all())
             if moved is not None:
                 await usage.apply(connection, usage.Change.between(seen, moved), limits)
+                await events.write(connection, upload_happening(seen.status, moved, now))
+        if moved is not None:
+            self._announce(moved.user_id)
         return moved
 
     async def amend(self, seen: Upload, now: datetime, **changes: Any) -> Upload | None:

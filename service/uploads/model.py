@@ -61,7 +61,8 @@ class Upload:
     `part_size` and `part_count` are the plan, None for a single PUT and where the client plans
     its parts itself. `multipart_id` is the store's id of the one multipart that the service made
     for this record and may complete; it comes after the record, and is None again once that
-    multipart is completed or aborted.
+    multipart is completed or aborted. `sequencer` is that of the newest event of its key that has
+    moved it (S3 only).
     """
 
     id: str
@@ -96,3 +97,4 @@ class Upload:
     part_count: int | None = None
     multipart_id: str | None = None
     part_checksum: ChecksumAlgorithm | None = None
+    sequencer: str | None = None

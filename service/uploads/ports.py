@@ -58,8 +58,9 @@ class UploadRecords(Protocol):
         limits: Limits = NO_LIMITS,
         **changes: Any,
     ) -> Upload | None:
-        """One compare-and-set, which settles the quota in the same transaction: None when the
-        record is no longer in the state that was seen (status, ETag and charge). Raises
+        """One compare-and-set, which settles the quota and writes the event (the timeline, the
+        page's stream and the outbox) in the same transaction: None when the record is no longer in
+        the state that was seen (status, ETag and charge). Raises
         QuotaExceededError where it would count more than before and that is over the limits.
         In both cases nothing is written.
         """

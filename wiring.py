@@ -30,6 +30,7 @@ from routers.services import Services, Sites
 from service.clock import utc_now
 from service.completion.adoption import Adoption, AdoptionRules
 from service.completion.completion import Completion
+from service.completion.decision import Deciding
 from service.completion.processor import Processor, ProcessorLimits
 from service.completion.settlement import Settlement
 from service.completion.sources.filer import FilerReceiver
@@ -380,8 +381,8 @@ def _settlement(parts: _Parts) -> Settlement:
         records=parts.records,
         store=parts.store,
         adoption=Adoption(parts.grants, rules, parts.policy.profile(None).name),
-        policy=parts.policy,
-        address_life=parts.url_life,
+        deciding=Deciding(parts.policy, parts.url_life),
+        scans=None,
         clock=utc_now,
     )
 
@@ -416,6 +417,7 @@ def _completion(parts: _Parts, settlement: Settlement, completing: Completing) -
         concurrency=values.concurrency,
         lease=timedelta(seconds=values.lease_seconds),
         max_attempts=values.max_attempts,
+        absent_attempts=values.absent_attempts,
     )
     kept = timedelta(days=values.inbox_days)
     return Completion(

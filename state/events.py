@@ -40,3 +40,13 @@ async def _next(connection: AsyncConnection, user_id: str) -> int:
         .returning(user_sequences.c.last)
     )
     return int((await connection.execute(statement)).scalar_one())
+
+
+async def lock(connection: AsyncConnection, user_id: str) -> None:
+    """Whoever else writes an event of this user waits until the commit."""
+    statement = (
+        insert_into(connection, user_sequences)
+        .values(user_id=user_id, last=0)
+        .on_conflict_do_update(index_elements=["user_id"], set_={"last": user_sequences.c.last})
+    )
+    await connection.execute(statement)

@@ -2,32 +2,32 @@
 
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from errors import IdentityConflictError
 from service.clock import Clock
+from service.delivery.events import identity_happening
+from service.delivery.ports import Announce, to_nobody
+from state import events
 from state.database import Database
 from state.tables import identities
+from state.upsert import insert_into
 
 
 class SqlIdentityHistory:
-    """Implements service.grants.ports.IdentityHistory."""
+    """Implements service.grants.ports.IdentityHistory. That a user's identity has changed is an
+    event, too; `announce` is told after the commit.
+    """
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, announce: Announce = to_nobody) -> None:
         self._database = database
         self._clock = clock
+        self._announce = announce
 
     async def current(self, pool_id: str, user_id: str) -> str | None:
-        query = (
-            select(identities.c.identity_id)
-            .where(identities.c.pool_id == pool_id, identities.c.user_id == user_id)
-            .order_by(identities.c.current_since.desc())
-            .limit(1)
-        )
         async with self._database.transaction() as connection:
-            found: str | None = (await connection.execute(query)).scalar()
-            return found
+            return await _current(connection, pool_id, user_id)
 
     async def owner(self, pool_id: str, identity_id: str) -> str | None:
         query = select(identities.c.user_id).where(
@@ -38,42 +38,61 @@ class SqlIdentityHistory:
             return found
 
     async def note(self, pool_id: str, user_id: str, identity_id: str) -> str | None:
-        before = await self.current(pool_id, user_id)
-        if before == identity_id:
+        """That nothing has changed, which is the rule, is found without a lock."""
+        if await self.current(pool_id, user_id) == identity_id:
             return None
         now = self._clock()
-        if not await self._insert(pool_id, user_id, identity_id, now):
-            await self._take_again(pool_id, user_id, identity_id, now)
+        async with self._database.transaction() as connection:
+            # Of two replicas that note the same change, the second sees what the first has noted.
+            await events.lock(connection, user_id)
+            before = await _current(connection, pool_id, user_id)
+            if before == identity_id:
+                return None
+            await _make_current(connection, (pool_id, identity_id, user_id), now)
+            if before is not None:
+                happening = identity_happening(
+                    user_id=user_id,
+                    pool_id=pool_id,
+                    identity_id=identity_id,
+                    before=before,
+                    at=now,
+                )
+                await events.write(connection, happening)
+        if before is not None:
+            self._announce(user_id)
         return before
 
-    async def _insert(self, pool_id: str, user_id: str, identity_id: str, now: datetime) -> bool:
-        row = {
-            "pool_id": pool_id,
-            "identity_id": identity_id,
-            "user_id": user_id,
-            "first_seen_at": now,
-            "current_since": now,
-        }
-        try:
-            async with self._database.transaction() as connection:
-                await connection.execute(insert(identities).values(row))
-        except IntegrityError:
-            return False
-        return True
 
-    async def _take_again(
-        self, pool_id: str, user_id: str, identity_id: str, now: datetime
-    ) -> None:
-        """An identity seen before becomes current again, for its own user only."""
-        statement = (
-            update(identities)
-            .where(
-                identities.c.pool_id == pool_id,
-                identities.c.identity_id == identity_id,
-                identities.c.user_id == user_id,
-            )
-            .values(current_since=now)
+async def _current(connection: AsyncConnection, pool_id: str, user_id: str) -> str | None:
+    query = (
+        select(identities.c.identity_id)
+        .where(identities.c.pool_id == pool_id, identities.c.user_id == user_id)
+        .order_by(identities.c.current_since.desc())
+        .limit(1)
+    )
+    found: str | None = (await connection.execute(query)).scalar()
+    return found
+
+
+async def _make_current(
+    connection: AsyncConnection, row: tuple[str, str, str], now: datetime
+) -> None:
+    """An identity that was seen before becomes current again, for its own user only."""
+    pool_id, identity_id, user_id = row
+    statement = (
+        insert_into(connection, identities)
+        .values(
+            pool_id=pool_id,
+            identity_id=identity_id,
+            user_id=user_id,
+            first_seen_at=now,
+            current_since=now,
         )
-        async with self._database.transaction() as connection:
-            if (await connection.execute(statement)).rowcount == 0:
-                raise IdentityConflictError("The identity is known as another user's")
+        .on_conflict_do_update(
+            index_elements=["pool_id", "identity_id"],
+            set_={"current_since": now},
+            where=identities.c.user_id == user_id,
+        )
+    )
+    if (await connection.execute(statement)).rowcount == 0:
+        raise IdentityConflictError("The identity is known as another user's")

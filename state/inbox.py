@@ -1,6 +1,7 @@
 """The inbox in SQL: commit first, answer then; claims are leases."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,10 @@ from service.completion.events import ObjectEvent
 from service.completion.ports import Claimed
 from state.database import Database
 from state.tables import inbox
-from state.upsert import insert_into
+from state.upsert import insert_into, one_of
+
+_MOST_IDS = 1000  # of one statement; SQLite takes 32,766 values
+_MOST_FORGOTTEN = 5000  # of one call: some 50 ms, in which others of SQLite's wait
 
 
 class SqlInbox:
@@ -73,33 +77,48 @@ class SqlInbox:
             update(inbox)
             .where(inbox.c.id.in_(due.scalar_subquery()))
             .values(leased_by=worker, due_at=until, attempts=inbox.c.attempts + 1)
-            .returning(inbox.c.id, inbox.c.bucket, inbox.c.key, inbox.c.attempts)
+            .returning(*(inbox.c[part.name] for part in fields(Claimed)))
         )
         async with self._database.transaction() as connection:
             rows = (await connection.execute(statement)).all()
         return sorted((Claimed(*row) for row in rows), key=lambda event: event.id)
 
     async def settle(self, event: Claimed, worker: str, outcome: str, now: datetime) -> None:
-        await self._end(event, worker, done_at=now, outcome=outcome)
+        await self._end([event], worker, done_at=now, outcome=outcome)
+
+    async def settle_all(
+        self, events: Sequence[Claimed], worker: str, outcome: str, now: datetime
+    ) -> None:
+        await self._end(events, worker, done_at=now, outcome=outcome)
 
     async def retry(self, event: Claimed, worker: str, due_at: datetime) -> None:
-        await self._end(event, worker, due_at=due_at)
+        await self._end([event], worker, due_at=due_at)
 
     async def give_up(self, event: Claimed, worker: str, outcome: str, now: datetime) -> None:
-        await self._end(event, worker, done_at=now, outcome=outcome, failed=True)
+        await self._end([event], worker, done_at=now, outcome=outcome, failed=True)
 
-    async def _end(self, event: Claimed, worker: str, **values: Any) -> None:
-        """Nothing is written when the lease has passed to another worker."""
-        statement = (
-            update(inbox)
-            .where(inbox.c.id == event.id, inbox.c.leased_by == worker)
-            .values(leased_by=None, **values)
-        )
+    async def _end(self, events: Sequence[Claimed], worker: str, **values: Any) -> None:
+        """Nothing is written of those whose lease has passed to another worker."""
         async with self._database.transaction() as connection:
-            await connection.execute(statement)
+            for some in _slices([event.id for event in events]):
+                mine = one_of(connection, inbox.c.id, some) & (inbox.c.leased_by == worker)
+                statement = update(inbox).where(mine).values(leased_by=None, **values)
+                await connection.execute(statement)
 
     async def forget(self, before: datetime) -> int:
+        """The oldest first, so that it ends where others wait for nothing."""
+        oldest = (
+            select(inbox.c.id)
+            .where(inbox.c.done_at < before)
+            .order_by(inbox.c.done_at)
+            .limit(_MOST_FORGOTTEN)
+            .with_for_update(skip_locked=True)
+        )
+        statement = delete(inbox).where(inbox.c.id.in_(oldest.scalar_subquery()))
         async with self._database.transaction() as connection:
-            return (
-                await connection.execute(delete(inbox).where(inbox.c.done_at < before))
-            ).rowcount
+            return (await connection.execute(statement)).rowcount
+
+
+def _slices(ids: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(ids), _MOST_IDS):
+        yield ids[start : start + _MOST_IDS]

@@ -8,7 +8,7 @@ from sqlalchemy import Update, and_, or_, select, update
 
 from errors import IdempotencyInFlightError
 from service.delivery.events import upload_happening
-from service.delivery.ports import Announce
+from service.delivery.ports import Announce, to_nobody
 from service.uploads.idempotency import Claim
 from service.uploads.model import Upload, UploadStatus
 from service.uploads.ports import Cursor
@@ -20,11 +20,6 @@ from state.tables import uploads
 from state.upload_rows import first, plain, row_of, upload_of
 from state.upsert import insert_into
 
-
-def _to_nobody(_user_id: str) -> None:
-    """Where nothing listens: tools that change a record once."""
-
-
 # What a record is, and what is charged for it, no caller changes by hand.
 _NEVER_CHANGED = frozenset({"id", "user_id", "profile", "bucket", "key", "generation", "charged"})
 _BY_TRANSITION = frozenset({"status", "etag", "size"})
@@ -35,7 +30,7 @@ class SqlUploadRecords:
     whom there is news.
     """
 
-    def __init__(self, database: Database, announce: Announce = _to_nobody) -> None:
+    def __init__(self, database: Database, announce: Announce = to_nobody) -> None:
         self._database = database
         self._announce = announce
 

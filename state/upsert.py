@@ -1,8 +1,9 @@
 """INSERT … ON CONFLICT, which SQLite and Postgres spell alike and SQLAlchemy keeps apart."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Table
+from sqlalchemy import Column, ColumnElement, Table, any_, bindparam
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -11,3 +12,13 @@ def insert_into(connection: AsyncConnection, table: Table) -> Any:
     if connection.dialect.name == "postgresql":
         return postgresql.insert(table)
     return sqlite.insert(table)
+
+
+def one_of(
+    connection: AsyncConnection, column: Column[Any], values: Sequence[Any]
+) -> ColumnElement[bool]:
+    """Of Postgres one array, so that any number of values is the same prepared statement."""
+    if connection.dialect.name == "postgresql":
+        array = bindparam(None, values, type_=postgresql.ARRAY(column.type))
+        return column == any_(array)
+    return column.in_(values)

@@ -10,12 +10,16 @@ from service.completion.events import ObjectEvent
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """An event in the hands of one worker until its lease ends. `attempts` counts this one."""
+    """An event in the hands of one worker until its lease ends. `attempts` counts this one;
+    `sequencer` and `etag` are as its source said them, if it did.
+    """
 
     id: int
     bucket: str
     key: str
     attempts: int
+    sequencer: str | None = None
+    etag: str | None = None
 
 
 class Inbox(Protocol):
@@ -33,12 +37,18 @@ class Inbox(Protocol):
 
     async def settle(self, event: Claimed, worker: str, outcome: str, now: datetime) -> None: ...
 
+    async def settle_all(
+        self, events: Sequence[Claimed], worker: str, outcome: str, now: datetime
+    ) -> None:
+        """As settle, of many with one outcome. Those whose lease has passed on stay as they are."""
+        ...
+
     async def retry(self, event: Claimed, worker: str, due_at: datetime) -> None: ...
 
     async def give_up(self, event: Claimed, worker: str, outcome: str, now: datetime) -> None: ...
 
     async def forget(self, before: datetime) -> int:
-        """Deletes events done before then; how many."""
+        """Deletes events done before then, a bounded number a call; how many."""
         ...
 
 

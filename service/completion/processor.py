@@ -1,17 +1,22 @@
 """Takes events from the inbox, under leases, and settles each."""
 
 import asyncio
+import functools
 import random
 import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol
 
 import structlog
 
 from errors import UploadgateError
 from service.clock import Clock
 from service.completion.ports import Claimed, Inbox
-from service.completion.settlement import Settlement
+from service.completion.settlement import News, Outcome
+from service.completion.sources.s3 import sequencer_order
 
 _log = structlog.get_logger("uploadgate.completion")
 _FIRST_RETRY = 1.0
@@ -19,18 +24,24 @@ _LONGEST_RETRY = 300.0
 _MOST_WAITS = 10_000  # about a month
 
 
+class Settles(Protocol):
+    async def settle(self, bucket: str, key: str, news: News) -> Outcome: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessorLimits:
-    """`batch` events are claimed at once for `lease`, `concurrency` of them settled at a time.
-    `max_attempts` bounds the tries of an event that fails by a fault of ours. A store or database
-    that is away, or refuses for now, is waited for: an object without a record has nothing else
-    that remembers it.
+    """`batch` events are claimed at once for `lease`, those of `concurrency` keys settled at a
+    time. `max_attempts` bounds the tries of an event that fails by a fault of ours. A store or
+    database that is away, or refuses for now, is waited for: an object without a record has
+    nothing else that remembers it. For an object that is not there, `absent_attempts` looks are
+    made: a store may show late what it told of.
     """
 
     batch: int
     concurrency: int
     lease: timedelta
     max_attempts: int
+    absent_attempts: int = 1
 
 
 def retry_delay(attempts: int, jitter: float) -> timedelta:
@@ -41,7 +52,7 @@ def retry_delay(attempts: int, jitter: float) -> timedelta:
 
 class Processor:
     def __init__(
-        self, *, inbox: Inbox, settlement: Settlement, limits: ProcessorLimits, clock: Clock
+        self, *, inbox: Inbox, settlement: Settles, limits: ProcessorLimits, clock: Clock
     ) -> None:
         self._inbox = inbox
         self._settlement = settlement
@@ -50,39 +61,79 @@ class Processor:
         self._worker = uuid.uuid4().hex
 
     async def step(self) -> int:
-        """Claims one batch and settles it; how many events there were."""
+        """Claims one batch and settles it; how many events there were. The events of one key need
+        one look between them. They are marked together at the end: should that fail, they come
+        again when their lease is over, and find nothing to do.
+        """
         now = self._clock()
         claimed = await self._inbox.claim(
             self._worker, now, until=now + self._limits.lease, limit=self._limits.batch
         )
         places = asyncio.Semaphore(self._limits.concurrency)
+        settled: dict[Outcome, list[Claimed]] = defaultdict(list)
         async with asyncio.TaskGroup() as group:
-            for event in claimed:
-                group.create_task(self._one(event, places))
+            for events in _by_key(claimed):
+                group.create_task(self._one_key(events, places, settled))
+        for outcome, events in settled.items():
+            await self._inbox.settle_all(events, self._worker, outcome.value, self._clock())
         return len(claimed)
 
-    async def _one(self, event: Claimed, places: asyncio.Semaphore) -> None:
+    async def _one_key(
+        self,
+        events: Sequence[Claimed],
+        places: asyncio.Semaphore,
+        settled: dict[Outcome, list[Claimed]],
+    ) -> None:
+        first = events[0]
         async with places:
             try:
                 async with asyncio.timeout(self._limits.lease.total_seconds()):
-                    outcome = await self._settlement.settle(event.bucket, event.key)
+                    outcome = await self._settlement.settle(first.bucket, first.key, newest(events))
             except (UploadgateError, TimeoutError) as error:
-                await self._later(event, error)
+                await self._later(events, error)
             except Exception as error:  # noqa: BLE001 - see below
-                # A fault of ours must cost this event its turn, never the whole processor.
-                _log.exception("event.failed", event_id=event.id)
-                await self._later(event, error)
+                # A fault of ours must cost these events their turn, never the whole processor.
+                _log.exception("event.failed", event_id=first.id)
+                await self._later(events, error)
             else:
-                await self._inbox.settle(event, self._worker, outcome.value, self._clock())
+                for event in events:
+                    if outcome is Outcome.ABSENT and event.attempts < self._limits.absent_attempts:
+                        await self._retry(event, outcome.value)
+                    else:
+                        settled[outcome].append(event)
 
-    async def _later(self, event: Claimed, error: Exception) -> None:
-        now = self._clock()
+    async def _later(self, events: Sequence[Claimed], error: Exception) -> None:
         cause = error.code if isinstance(error, UploadgateError) else type(error).__name__
         away = isinstance(error, UploadgateError | TimeoutError)
-        if event.attempts >= (_MOST_WAITS if away else self._limits.max_attempts):
+        most = _MOST_WAITS if away else self._limits.max_attempts
+        for event in events:
+            if event.attempts < most:
+                await self._retry(event, cause)
+                continue
             _log.error("event.given_up", event_id=event.id, cause=cause)
-            await self._inbox.give_up(event, self._worker, cause, now)
-            return
+            await self._inbox.give_up(event, self._worker, cause, self._clock())
+
+    async def _retry(self, event: Claimed, cause: str) -> None:
         delay = retry_delay(event.attempts, random.random())  # noqa: S311 - jitter, no secret
         _log.warning("event.retried", event_id=event.id, cause=cause, seconds=delay.seconds)
-        await self._inbox.retry(event, self._worker, now + delay)
+        await self._inbox.retry(event, self._worker, self._clock() + delay)
+
+
+def _by_key(claimed: Iterable[Claimed]) -> Iterable[list[Claimed]]:
+    keys: dict[tuple[str, str], list[Claimed]] = defaultdict(list)
+    for event in claimed:
+        keys[event.bucket, event.key].append(event)
+    return keys.values()
+
+
+def newest(events: Sequence[Claimed]) -> News:
+    """Of the events of one key, the last in the store's own order; none where it gives none."""
+    ordered = [event for event in events if event.sequencer is not None]
+    if not ordered:
+        return News()
+    last = max(ordered, key=functools.cmp_to_key(_order))
+    return News(last.sequencer, last.etag)
+
+
+def _order(one: Claimed, other: Claimed) -> int:
+    return sequencer_order(one.sequencer or "", other.sequencer or "")

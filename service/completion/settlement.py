@@ -1,11 +1,11 @@
 """From "something happened at this key" to the record's true state.
 
-Everything that wakes the service ends here: webhooks and the sweep alike. What counts is what
-the store answers now, so a doubled, late or false event changes nothing.
+Everything that wakes the service ends here: webhooks, queues and the sweep alike. What counts is
+what the store answers now, so a doubled, late or false event changes nothing.
 """
 
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -14,12 +14,14 @@ import structlog
 from errors import QuotaExceededError, UnavailableError
 from service.clock import Clock
 from service.completion.adoption import Adoption
-from service.completion.verification import Verdict, verify
-from service.uploads.model import Origin, Transport, Upload, UploadStatus
-from service.uploads.policy import Policy
+from service.completion.decision import Deciding, Decision, rejected
+from service.completion.scans import Scans
+from service.completion.sources.s3 import sequencer_order
+from service.completion.verification import verify
+from service.uploads.model import Origin, Upload, UploadStatus
 from service.uploads.ports import ObjectStore, StoredObject, UploadRecords
-from service.uploads.quota import Limits
-from service.uploads.transitions import ENDED, IN_FLIGHT
+from service.uploads.quota import NO_LIMITS, Limits
+from service.uploads.transitions import ARRIVED, ENDED, IN_FLIGHT
 
 _log = structlog.get_logger("uploadgate.completion")
 _ROUNDS = 5
@@ -27,14 +29,36 @@ _NO_ROOM = "it does not fit into what is left of the quota"
 
 
 class Outcome(StrEnum):
-    ABSENT = "absent"
+    ABSENT = "absent"  # not there (yet)
+    GONE = "gone"  # it was there once, or nothing is to come any more
     UNOWNED = "unowned"
     UNCHANGED = "unchanged"
+    SUPERSEDED = "superseded"
+    WAITING = "waiting"  # for a scanner's verdict
     QUARANTINED = "quarantined"
     COMPLETED = "completed"
     REPLACED = "replaced"
     REJECTED = "rejected"
     STRAY_DELETED = "stray_deleted"
+
+
+_OUTCOMES: Mapping[UploadStatus, Outcome] = {
+    UploadStatus.QUARANTINED: Outcome.QUARANTINED,
+    UploadStatus.COMPLETED: Outcome.COMPLETED,
+    UploadStatus.REPLACED: Outcome.REPLACED,
+    UploadStatus.REJECTED: Outcome.REJECTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What an event says of itself: its place in the order of its key, and which bytes."""
+
+    sequencer: str | None = None
+    etag: str | None = None
+
+
+_NO_NEWS = News()
 
 
 class Settlement:
@@ -46,178 +70,139 @@ class Settlement:
         records: UploadRecords,
         store: ObjectStore,
         adoption: Adoption,
-        policy: Policy,
-        address_life: timedelta,
+        deciding: Deciding,
+        scans: Scans | None,
         clock: Clock,
     ) -> None:
-        """`address_life`: how long an address that was signed can be written to."""
         self._records = records
         self._store = store
         self._adoption = adoption
-        self._policy = policy
-        self._address_life = address_life
+        self._deciding = deciding
+        self._scans = scans
         self._clock = clock
 
-    async def settle(self, bucket: str, key: str) -> Outcome:
+    async def settle(self, bucket: str, key: str, news: News = _NO_NEWS) -> Outcome:
         """Raises StoreUnavailableError, StoreRefusedError or UnavailableError: try again later."""
         for _ in range(_ROUNDS):
-            outcome = await self._once(bucket, key)
+            outcome = await self._once(bucket, key, news)
             if outcome is not None:
                 return outcome
         raise UnavailableError("The record kept changing while it was being settled")
 
-    async def _once(self, bucket: str, key: str) -> Outcome | None:
+    async def _once(self, bucket: str, key: str, news: News) -> Outcome | None:
         """One look. None when another worker moved the record meanwhile: look again."""
         record = await self._records.by_key(bucket, key)
+        if record is not None and _is_old(news, record):
+            return Outcome.SUPERSEDED
         stored = await self._store.head(bucket, key)
         if stored is None:
-            return Outcome.ABSENT
+            settled = record is not None and record.status in ENDED | ARRIVED
+            return Outcome.GONE if settled else Outcome.ABSENT
         if record is None or await self._comes_back(record, stored):
-            return await self._adopt(bucket, key, stored, record)
+            return await self._adopt(bucket, key, stored, record, news)
         if record.status in ENDED:
             return await self._delete_stray(record, stored)
-        if record.status in IN_FLIGHT:
-            received = await self._move(record, UploadStatus.RECEIVED, stored)
-            return None if received is None else await self._judge(received, stored)
-        if record.status is UploadStatus.RECEIVED:
-            return await self._judge(record, stored)
-        return await self._compare(record, stored)
+        if record.status in IN_FLIGHT | {UploadStatus.RECEIVED}:
+            return await self._judge(record, stored, news)
+        return await self._compare(record, stored, news)
+
+    # --- objects without a record ----------------------------------------------------------------
 
     async def _adopt(
-        self, bucket: str, key: str, stored: StoredObject, before: Upload | None
+        self, bucket: str, key: str, stored: StoredObject, before: Upload | None, news: News
     ) -> Outcome | None:
         generation = 0 if before is None else before.generation + 1
         now = self._clock()
-        record = await self._adoption.record_for(bucket, key, stored, now, generation)
-        if record is None:
+        found = await self._adoption.record_for(bucket, key, stored, now, generation)
+        if found is None:
             return Outcome.UNOWNED
+        decision = self._deciding.decide(found, stored, now)
         try:
-            # Nothing was reserved for it.
-            added = await self._records.add(record, limits=self._quota_of(record))
+            return await self._added(found, stored, decision, _pinned(stored, news))
         except QuotaExceededError:
-            return await self._refuse(record, stored)
-        return await self._judge(record, stored) if added else None
+            # Recorded as rejected from the start, so that it never counts.
+            return await self._added(found, stored, rejected(_NO_ROOM, now), _pinned(stored, news))
 
-    async def _refuse(self, record: Upload, stored: StoredObject) -> Outcome | None:
-        """Recorded as rejected from the start, so that it never counts."""
-        refused = replace(record, status=UploadStatus.REJECTED, status_reason=_NO_ROOM, charged=0)
-        if not await self._records.add(refused):
-            return None
-        _log.info("upload.rejected", upload_id=record.id, reason=_NO_ROOM)
-        await self._store.delete(record.bucket, record.key, etag=stored.etag)
-        return Outcome.REJECTED
-
-    def _quota_of(self, record: Upload) -> Limits:
-        return Limits(quota=self._policy.of_record(record.profile).quota)
-
-    async def _judge(self, record: Upload, stored: StoredObject) -> Outcome | None:
-        """Received, or replaced just now: completed or rejected."""
-        profile = self._policy.of_record(record.profile)
-        verdict = verify(record, stored, profile)
-        if not verdict.accepted:
-            return await self._reject(record, stored, verdict.reason)
-        if record.status is UploadStatus.REPLACED:
-            # A multipart of ours that is still to be cleared away needs one more look.
-            look = None if record.multipart_id is None else self._clock()
-            verified = await self._move(record, UploadStatus.REPLACED, stored, next_look_at=look)
-            return None if verified is None else Outcome.REPLACED
-        if profile.quarantine:
-            return await self._accept(record, stored, UploadStatus.QUARANTINED, verdict)
-        return await self._accept(record, stored, UploadStatus.COMPLETED, verdict)
-
-    async def _accept(
-        self, record: Upload, stored: StoredObject, status: UploadStatus, verdict: Verdict
+    async def _added(
+        self, found: Upload, stored: StoredObject, decision: Decision, pinned: Mapping[str, Any]
     ) -> Outcome | None:
-        now = self._clock()
-        accepted = await self._move(
-            record,
-            status,
-            stored,
-            completed_at=now if status is UploadStatus.COMPLETED else None,
-            status_reason=verdict.reason,
-            next_look_at=self._last_look(record, now),
+        refused = decision.status is UploadStatus.REJECTED
+        record = replace(
+            found,
+            status=decision.status,
+            charged=0 if refused else found.charged,
+            **{**pinned, **decision.changes},
         )
-        if accepted is None:
+        # Nothing was reserved for it.
+        limits = NO_LIMITS if refused else self._quota_of(record)
+        if not await self._records.add(record, limits=limits):
             return None
-        _log.info(f"upload.{status}", upload_id=record.id, size=stored.size, key=record.key)
-        completed = status is UploadStatus.COMPLETED
-        return Outcome.COMPLETED if completed else Outcome.QUARANTINED
+        return await self._told(record, stored)
 
-    def _last_look(self, record: Upload, now: datetime) -> datetime | None:
-        """A multipart may still be cleared away; a form that was given out may still be sent
-        again, and its event be lost.
-        """
-        if record.multipart_id is not None:
-            return now
-        presigned = record.transport is Transport.PRESIGNED or record.transport_reason == "switched"
-        form = presigned and record.origin is Origin.API
-        return now + self._address_life if form else None
+    # --- objects with one ------------------------------------------------------------------------
 
-    async def _reject(
-        self, record: Upload, stored: StoredObject, reason: str | None
-    ) -> Outcome | None:
-        # next_look_at: should the deletion fail now, the sweep tries it again.
-        rejected = await self._move(
-            record,
-            UploadStatus.REJECTED,
-            stored,
-            status_reason=reason,
-            next_look_at=self._clock(),
-            looks=0,
-        )
-        if rejected is None:
-            return None
-        _log.info("upload.rejected", upload_id=record.id, reason=reason)
-        await self._store.delete(record.bucket, record.key, etag=stored.etag)
-        return Outcome.REJECTED
+    async def _judge(self, record: Upload, stored: StoredObject, news: News) -> Outcome | None:
+        decision = self._deciding.decide(record, stored, self._clock())
+        return await self._moved(record, stored, decision, news)
 
-    async def _compare(self, record: Upload, stored: StoredObject) -> Outcome | None:
+    async def _compare(self, record: Upload, stored: StoredObject, news: News) -> Outcome | None:
         """Verified before: the pinned ETag tells whether it is still the same object."""
-        if record.status is UploadStatus.QUARANTINED and stored.etag != record.etag:
-            # A verdict on what was looked at must not release what stands there now.
-            return await self._reject(record, stored, "it was written again while in quarantine")
         if stored.etag == record.etag:
-            unverified = record.status is UploadStatus.REPLACED and record.next_look_at is not None
-            return await self._judge(record, stored) if unverified else Outcome.UNCHANGED
+            return await self._same(record, stored)
+        if record.status is UploadStatus.QUARANTINED:
+            # A verdict on what was looked at must not release what stands there now.
+            reason = "it was written again while in quarantine"
+            return await self._moved(record, stored, rejected(reason, self._clock()), news)
+        decision = self._deciding.decide(record, stored, self._clock())
         try:
-            replaced = await self._replace(record, stored)
+            return await self._moved(record, stored, decision, news, self._quota_of(record))
         except QuotaExceededError:
-            return await self._reject(record, stored, f"it was written again, and {_NO_ROOM}")
-        if replaced is None:
-            return None
-        _log.warning("upload.replaced", upload_id=record.id, key=record.key)
-        return await self._judge(replaced, stored)
+            reason = f"it was written again, and {_NO_ROOM}"
+            return await self._moved(record, stored, rejected(reason, self._clock()), news)
 
-    async def _replace(self, record: Upload, stored: StoredObject) -> Upload | None:
-        return await self._move(
+    async def _same(self, record: Upload, stored: StoredObject) -> Outcome | None:
+        if record.status is UploadStatus.QUARANTINED and self._scans is not None:
+            return await self._scanned(record, stored, self._scans)
+        return Outcome.UNCHANGED
+
+    async def _scanned(self, record: Upload, stored: StoredObject, scans: Scans) -> Outcome | None:
+        verdict = await scans.look(record, stored)
+        now = self._clock()
+        if verdict is None:
+            return Outcome.WAITING
+        if verdict == "rejected":
+            return await self._moved(record, stored, rejected("rejected by the scanner", now))
+        changes = {"completed_at": now, "next_look_at": None}
+        return await self._moved(record, stored, Decision(UploadStatus.COMPLETED, changes))
+
+    async def _moved(
+        self,
+        record: Upload,
+        stored: StoredObject,
+        decision: Decision,
+        news: News = _NO_NEWS,
+        limits: Limits = NO_LIMITS,
+    ) -> Outcome | None:
+        """One transition, which pins what the store showed."""
+        moved = await self._records.transition(
             record,
-            UploadStatus.REPLACED,
-            stored,
-            limits=self._quota_of(record),
-            status_reason="the object was written again after completion",
-            # Until it is verified anew: should this process end before, the sweep goes on.
-            next_look_at=self._clock(),
+            decision.status,
+            self._clock(),
+            limits=limits,
+            **{**_pinned(stored, news), **decision.changes},
         )
+        return None if moved is None else await self._told(moved, stored)
+
+    async def _told(self, record: Upload, stored: StoredObject) -> Outcome:
+        _log.info(f"upload.{record.status}", upload_id=record.id, reason=record.status_reason)
+        if record.status is UploadStatus.REJECTED:
+            await self._store.delete(record.bucket, record.key, etag=stored.etag)
+        return _OUTCOMES[record.status]
 
     async def _delete_stray(self, record: Upload, stored: StoredObject) -> Outcome | None:
         """Bytes that came after the end: deleted if they are still what was seen."""
         gone = await self._store.delete(record.bucket, record.key, etag=stored.etag)
         return Outcome.STRAY_DELETED if gone else None
-
-    async def _move(
-        self, record: Upload, status: UploadStatus, stored: StoredObject, **changes: Any
-    ) -> Upload | None:
-        """One transition that pins what the store showed."""
-        return await self._records.transition(
-            record,
-            status,
-            self._clock(),
-            size=stored.size,
-            etag=stored.etag,
-            version_id=stored.version_id,
-            checksum=stored.checksum,
-            **changes,
-        )
 
     async def _comes_back(self, record: Upload, stored: StoredObject) -> bool:
         """A name that a user chose may be used again after its object was deleted or rejected;
@@ -228,13 +213,38 @@ class Settlement:
             return False
         if record.status is not UploadStatus.REJECTED or record.etag != stored.etag:
             return True
-        profile = self._policy.of_record(record.profile)
+        profile = self._deciding.policy.of_record(record.profile)
         return verify(record, stored, profile).accepted and await self._fits(record, stored)
 
     async def _fits(self, record: Upload, stored: StoredObject) -> bool:
         """Or else an object that cannot be deleted would get a new record with every look."""
-        quota = self._policy.of_record(record.profile).quota
+        quota = self._quota_of(record).quota
         if quota is None:
             return True
         usage = await self._records.usage(record.user_id, record.profile)
         return usage.bytes + stored.size <= quota
+
+    def _quota_of(self, record: Upload) -> Limits:
+        return Limits(quota=self._deciding.policy.of_record(record.profile).quota)
+
+
+def _is_old(news: News, record: Upload) -> bool:
+    """Written before what has moved this record: the look that did so has seen it or later."""
+    if news.sequencer is None or record.sequencer is None:
+        return False
+    return sequencer_order(news.sequencer, record.sequencer) < 0
+
+
+def _pinned(stored: StoredObject, news: News) -> dict[str, Any]:
+    """What the store showed. The event's place in the order is kept only where the store has shown
+    the very bytes that it tells of: one that lags behind must be looked at again.
+    """
+    pinned = {
+        "size": stored.size,
+        "etag": stored.etag,
+        "version_id": stored.version_id,
+        "checksum": stored.checksum,
+    }
+    if news.sequencer is not None and news.etag == stored.etag:
+        pinned["sequencer"] = news.sequencer
+    return pinned

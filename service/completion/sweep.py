@@ -14,15 +14,12 @@ from service.completion.settlement import Outcome, Settlement
 from service.uploads.model import Upload, UploadStatus
 from service.uploads.multiparts import MultipartKeeper
 from service.uploads.ports import UploadRecords
-from service.uploads.transitions import ENDED, IN_FLIGHT
+from service.uploads.transitions import ARRIVED, ENDED, IN_FLIGHT
 
 _log = structlog.get_logger("uploadgate.sweep")
 _LONGEST_PAUSE = timedelta(hours=1)
 # How often the place of an ended upload is looked at for bytes that came late.
 _LOOKS_AFTER_END = 6
-# Verified, and gone since: the application or a lifecycle rule has moved it. (Of a replacement a
-# look that is due says that it is not verified yet.)
-_TAKEN_AWAY = frozenset({UploadStatus.QUARANTINED, UploadStatus.COMPLETED})
 _GIVEN_UP = {
     UploadStatus.PENDING: (UploadStatus.EXPIRED, "nothing arrived in time"),
     UploadStatus.UPLOADING: (UploadStatus.EXPIRED, "nothing arrived in time"),
@@ -117,17 +114,18 @@ class Sweep:
         return unplanned and await self._reject_overgrown(record)
 
     async def _follow(self, record: Upload, outcome: Outcome) -> None:
-        if outcome is Outcome.ABSENT:
+        if outcome in (Outcome.ABSENT, Outcome.GONE):
             await self._absent(record)
-        elif outcome is Outcome.UNOWNED:
-            await self._records.looked(record, None)
+        elif outcome is Outcome.WAITING:
+            await self._later(record)
         elif outcome in (Outcome.STRAY_DELETED, Outcome.REJECTED):
             await self._again(record)
-        elif outcome is Outcome.UNCHANGED:
+        elif outcome in (Outcome.UNOWNED, Outcome.UNCHANGED):
             await self._records.looked(record, None)
 
     async def _absent(self, record: Upload) -> None:
-        if record.status in _TAKEN_AWAY:
+        if record.status in ARRIVED:
+            # Verified, and gone since: the application or a lifecycle rule has moved it.
             await self._records.looked(record, None)
             return
         now = self._clock()

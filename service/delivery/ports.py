@@ -12,6 +12,10 @@ Announce = Callable[[str], None]
 """Tells, without waiting and without failing, that a user has new events: after the commit."""
 
 
+def to_nobody(_user_id: str) -> None:
+    """Where nothing listens: tools that change a record once."""
+
+
 # --- outgoing webhooks ----------------------------------------------------------------------------
 
 

@@ -38,7 +38,7 @@ class Downloads:
             raise UploadEndedError(f"The upload is {upload.status}")
         quarantined = self._policy.of_record(upload.profile).quarantine
         replaced = upload.status is UploadStatus.REPLACED
-        verified = replaced and upload.next_look_at is None and not quarantined
+        verified = replaced and not quarantined
         if upload.status is not UploadStatus.COMPLETED and not verified:
             raise UploadStateError(f"The upload is {upload.status}, not completed")
         await self._check_same(upload)

@@ -5,11 +5,14 @@ from types import MappingProxyType
 
 from service.uploads.model import UploadStatus as S
 
+_FOUND = frozenset({S.RECEIVED, S.QUARANTINED, S.COMPLETED, S.REJECTED})
+
 NEXT: Mapping[S, frozenset[S]] = MappingProxyType(
     {
-        # Rejected at once: parts that together are more than was announced are never completed.
-        S.PENDING: frozenset({S.UPLOADING, S.RECEIVED, S.REJECTED, S.ABORTED, S.EXPIRED}),
-        S.UPLOADING: frozenset({S.RECEIVED, S.REJECTED, S.ABORTED, S.EXPIRED}),
+        # What arrives is verified with the look that finds it: no state between the two is
+        # written. Rejected before it arrives: parts that together are more than was announced.
+        S.PENDING: frozenset({S.UPLOADING, *_FOUND, S.ABORTED, S.EXPIRED}),
+        S.UPLOADING: frozenset({*_FOUND, S.ABORTED, S.EXPIRED}),
         S.RECEIVED: frozenset({S.QUARANTINED, S.COMPLETED, S.REJECTED, S.ABORTED}),
         S.QUARANTINED: frozenset({S.COMPLETED, S.REJECTED, S.DELETED}),
         # Rejected: written again, with more than fits into the quota.

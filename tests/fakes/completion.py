@@ -6,6 +6,7 @@ from typing import Any
 
 from service.completion.adoption import Adoption, AdoptionRules
 from service.completion.completion import Completion
+from service.completion.decision import Deciding
 from service.completion.processor import Processor, ProcessorLimits
 from service.completion.settlement import Settlement
 from service.completion.sweep import Sweep, SweepLimits
@@ -63,8 +64,8 @@ class World:
             records=self.records,
             store=self.store,
             adoption=Adoption(OneOwner(), rules, self.policy.profile(None).name),
-            policy=self.policy,
-            address_life=URL_LIFE,
+            deciding=Deciding(self.policy, URL_LIFE),
+            scans=None,
             clock=self.clock,
         )
 

@@ -64,11 +64,20 @@ class MemoryInbox:
             row = self.rows[index]
             row = replace(row, leased_by=worker, due_at=until, attempts=row.attempts + 1)
             self.rows[index] = row
-            claimed.append(Claimed(index, row.event.bucket, row.event.key, row.attempts))
+            given = row.event
+            claimed.append(
+                Claimed(index, given.bucket, given.key, row.attempts, given.sequencer, given.etag)
+            )
         return claimed
 
     async def settle(self, event: Claimed, worker: str, outcome: str, now: datetime) -> None:
         self._end(event, worker, outcome=outcome, done_at=now)
+
+    async def settle_all(
+        self, events: Sequence[Claimed], worker: str, outcome: str, now: datetime
+    ) -> None:
+        for event in events:
+            self._end(event, worker, outcome=outcome, done_at=now)
 
     async def retry(self, event: Claimed, worker: str, due_at: datetime) -> None:
         self._end(event, worker, due_at=due_at)

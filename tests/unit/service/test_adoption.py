@@ -120,14 +120,24 @@ async def test_a_key_of_ours_never_comes_back() -> None:
     assert await world.settlement.settle(BUCKET, key) is Outcome.STRAY_DELETED
 
 
-async def test_an_adoption_that_was_cut_off_is_overdue_at_once() -> None:
+async def test_an_adoption_is_written_once_in_the_state_that_was_decided() -> None:
+    """Nothing is half adopted, whenever the process ends."""
     world = World()
     world.store.put(KEY, stored())
-    world.records.lost_races = 1_000
-    with pytest.raises(Exception, match="kept changing"):
-        await world.settlement.settle(BUCKET, KEY)
-    assert only(world).status is S.RECEIVED
-    world.records.lost_races = 0
+    assert await world.settlement.settle(BUCKET, KEY) is Outcome.COMPLETED
+    assert (only(world).status, only(world).etag, only(world).completed_at) == (
+        S.COMPLETED,
+        "one",
+        START,
+    )
+    assert (only(world).next_look_at, world.records.moves) == (None, [])
+
+
+async def test_one_that_an_earlier_program_left_half_adopted_is_finished_by_the_sweep() -> None:
+    world = World()
+    world.store.put(KEY, stored())
+    left = upload(key=KEY, status=S.RECEIVED, origin=Origin.ADOPTED, declared_size=None)
+    world.records.rows[left.id] = replace(left, next_look_at=START)
     assert await world.sweep().step() == 1
     assert only(world).status is S.COMPLETED
 

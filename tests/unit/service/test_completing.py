@@ -83,7 +83,7 @@ class TestAMultipart:
         row = world.row()
         found = await asyncio.gather(*(world.completing.complete(row) for _ in range(8)))
         assert {completed.status for completed in found} == {S.COMPLETED}
-        assert world.records.moves == [S.RECEIVED, S.COMPLETED]
+        assert world.records.moves == [S.COMPLETED]
 
     async def test_parts_that_are_missing_are_named(self) -> None:
         world = UploadWorld(in_parts())

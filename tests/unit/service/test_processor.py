@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from errors import StoreUnavailableError, UnavailableError
 from service.completion.processor import retry_delay
-from service.completion.settlement import Outcome
+from service.completion.settlement import News, Outcome
 from tests.fakes.clock import START
 from tests.fakes.completion import LEASE, World
 from tests.fakes.inbox import event
@@ -16,12 +16,18 @@ from tests.fakes.inbox import event
 class Scripted:
     """A settlement that does, for each key, what it is told."""
 
-    def __init__(self, script: dict[str, Exception | asyncio.Event]) -> None:
+    def __init__(
+        self,
+        script: dict[str, Exception | asyncio.Event],
+        outcome: Outcome = Outcome.COMPLETED,
+    ) -> None:
         self._script = script
         self.settled: list[str] = []
+        self.news: list[News] = []
+        self.outcome = outcome
         self.at_once = self.most_at_once = 0
 
-    async def settle(self, bucket: str, key: str) -> Outcome:
+    async def settle(self, bucket: str, key: str, news: News) -> Outcome:
         told = self._script.get(key)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -34,7 +40,8 @@ class Scripted:
         finally:
             self.at_once -= 1
         self.settled.append(key)
-        return Outcome.COMPLETED
+        self.news.append(news)
+        return self.outcome
 
 
 async def given_events(*keys: str) -> World:
@@ -128,11 +135,45 @@ async def test_an_inbox_that_is_away_is_said_to_who_runs_the_processor() -> None
     async def away(*_: object, **__: object) -> None:
         raise UnavailableError
 
-    world.inbox.settle = away  # type: ignore[method-assign]
-    with pytest.raises(ExceptionGroup) as caught:
+    world.inbox.settle_all = away  # type: ignore[method-assign]
+    with pytest.raises(UnavailableError):
         await world.processor(Scripted({})).step()
-    assert caught.group_contains(UnavailableError)
     assert world.inbox.rows[0].due_at == START + LEASE
+
+
+async def test_the_events_of_one_key_need_one_look_at_the_newest_of_them() -> None:
+    world = World()
+    sequencers = ["0A", None, "0B", "00C"]
+    events = [event("a", n, sequencer=s, etag=s) for n, s in enumerate(sequencers)]
+    await world.inbox.put([*events, event("b")], START)
+    settlement = Scripted({})
+    assert await world.processor(settlement).step() == 5
+    assert sorted(settlement.settled) == ["a", "b"]
+    assert News("0B", "0B") in settlement.news
+    assert News() in settlement.news
+    assert {row.outcome for row in world.inbox.rows} == {"completed"}
+
+
+async def test_what_a_store_shows_late_is_looked_at_again_for_a_while() -> None:
+    world = await given_events("late")
+    settlement = Scripted({}, Outcome.ABSENT)
+    processor = world.processor(settlement, absent_attempts=3)
+    for _ in range(2):
+        assert await processor.step() == 1
+        assert world.inbox.rows[0].done_at is None
+        world.clock.advance(300)
+    settlement.outcome = Outcome.COMPLETED
+    assert await processor.step() == 1
+    assert world.inbox.rows[0].outcome == "completed"
+
+
+async def test_what_never_shows_is_left_to_the_sweep() -> None:
+    world = await given_events("never")
+    processor = world.processor(Scripted({}, Outcome.ABSENT), absent_attempts=3)
+    for _ in range(3):
+        assert await processor.step() == 1
+        world.clock.advance(300)
+    assert (world.inbox.rows[0].outcome, world.inbox.rows[0].failed) == ("absent", False)
 
 
 @given(st.integers(1, 5_000), st.floats(0, 1))

@@ -217,7 +217,7 @@ async def test_another_relay_of_the_same_bytes_may_complete_it_meanwhile() -> No
 
     completed = await world.relay.take(world.row(), None, overtaken())
     assert (completed.status, completed) == (S.COMPLETED, world.row())
-    assert world.records.moves == [S.RECEIVED, S.COMPLETED]
+    assert world.records.moves == [S.COMPLETED]
 
 
 async def test_each_part_is_signed_only_when_its_turn_has_come() -> None:

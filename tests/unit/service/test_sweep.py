@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from errors import StoreUnavailableError, UnavailableError
+from errors import StoreUnavailableError
 from service.completion.adoption import AdoptionRules
 from service.completion.settlement import Outcome
 from service.completion.sweep import next_look
@@ -16,7 +16,7 @@ from service.uploads.plan import SMALLEST_PART
 from service.uploads.policy import Profile
 from tests.fakes.clock import START
 from tests.fakes.completion import LATE_BYTES, OVERDUE, World
-from tests.fakes.records import BUCKET, upload
+from tests.fakes.records import upload
 from tests.fakes.store import stored
 from tests.fakes.uploads import in_parts
 
@@ -86,17 +86,6 @@ async def test_what_was_received_and_is_gone_ends_when_its_time_is_over(
     await made.sweep().step()
     assert row(made).status is status
     assert row(made).next_look_at is not None
-
-
-async def test_a_replacement_whose_verification_broke_off_is_verified_by_the_sweep() -> None:
-    made = world(upload(status=S.COMPLETED, etag="one", next_look_at=None))
-    made.store.put(KEY, stored(etag="two", size=6))
-    made.records.failing[S.REJECTED] = UnavailableError()
-    with pytest.raises(UnavailableError):
-        await made.settlement.settle(BUCKET, KEY)
-    await made.sweep().step()
-    assert row(made).status is S.REJECTED
-    assert not made.store.holds(KEY)
 
 
 async def looks_until_the_end(made: World) -> int:
@@ -381,7 +370,7 @@ async def test_parts_that_cannot_be_listed_now_are_listed_later() -> None:
     assert row(made).status is S.REJECTED
 
 
-@pytest.mark.parametrize("status", [S.COMPLETED, S.QUARANTINED])
+@pytest.mark.parametrize("status", [S.COMPLETED, S.QUARANTINED, S.REPLACED])
 async def test_a_verified_object_that_somebody_took_away_is_not_looked_for_for_ever(
     status: S,
 ) -> None:
@@ -390,9 +379,3 @@ async def test_a_verified_object_that_somebody_took_away_is_not_looked_for_for_e
     await made.sweep().step()
     assert (row(made).status, row(made).next_look_at) == (status, None)
     assert made.multiparts.under_way == {}
-
-
-async def test_a_replacement_that_is_gone_does_not_count_as_verified() -> None:
-    made = world(upload(status=S.REPLACED, etag="two"))
-    await made.sweep().step()
-    assert row(made).next_look_at is not None

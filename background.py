@@ -9,12 +9,14 @@ import structlog
 
 import state.schema
 from errors import UnavailableError
-from service.completion.completion import Completion
 from service.readiness import Readiness
 from state.database import Database
 
 Chore = Callable[[], Awaitable[object]]
 """Deletes what has served its time."""
+
+Work = Callable[[], Coroutine[None, None, None]]
+"""Runs until it is cancelled."""
 
 _SCHEMA_RETRY_SECONDS = 2.0
 _HOUSEKEEPING_SECONDS = 3600.0
@@ -26,17 +28,18 @@ async def live(
     database: Database,
     *,
     migrate: bool,
-    completion: Completion,
+    works: Sequence[Work],
     readiness: Readiness,
     chores: Sequence[Chore],
     who: Mapping[str, str],
 ) -> None:
-    """Makes ready, then completes uploads and keeps house. `who` is told to the log."""
+    """Makes ready, then runs all `works` and keeps house. `who` is told to the log."""
     await _make_schema_ready(database, migrate=migrate)
     readiness.started()
     _log.info("ready", **who)
     async with asyncio.TaskGroup() as group:
-        group.create_task(completion.run())
+        for work in works:
+            group.create_task(work())
         group.create_task(_keep_house(chores))
 
 

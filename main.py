@@ -1,4 +1,4 @@
-"""`create_app(settings)`: the HTTP side of the service. wiring.py builds what it serves.
+"""`create_app(settings)`: the HTTP side of the service. wiring builds what it serves.
 
 Nothing is built at import.
 """

@@ -64,7 +64,7 @@ look_inside() {
   found=$(find "$root/app" -xdev ! -type l \( ! -user root -o -perm /022 \))
   [ -z "$found" ] || fail "the service could write to its own code: ${found//$root/}"
   found=$(find "$root/app" -xdev -maxdepth 1 -mindepth 1 -printf '%f\n' | sort | tr '\n' ' ')
-  [ "$found" = "__pycache__ auth aws background.py cli client errors.py logs.py main.py routers service settings.py state venv wiring.py " ] ||
+  [ "$found" = "__pycache__ auth aws background.py cli client errors.py logs.py main.py outgoing routers service settings.py state venv wiring " ] ||
     fail "unexpected files in /app: $found"
 }
 

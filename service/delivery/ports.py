@@ -80,20 +80,29 @@ class Outbox(Protocol):
 
     async def fan_out(self, now: datetime, limit: int) -> int:
         """Makes a delivery of each of the oldest undistributed events for each enabled endpoint
-        that wants it; how many events there were. One transaction; safe on many replicas at once.
+        that wants it and was there before; how many events there were. One transaction; safe on
+        many replicas at once.
         """
         ...
 
     async def claim(
-        self, worker: str, now: datetime, *, until: datetime, limit: int, per_endpoint: int
+        self,
+        worker: str,
+        now: datetime,
+        *,
+        until: datetime,
+        limit: int,
+        per_endpoint: int,
+        busy: Mapping[str, int],
     ) -> Sequence[Delivery]:
-        """Due deliveries of enabled endpoints, the longest due first, leased until then; at most
-        `per_endpoint` of one endpoint, so that a slow one does not hold up the others.
+        """Due deliveries of enabled endpoints, of each the longest due first, leased until then.
+        `busy` is how many this worker makes already, by endpoint: no endpoint gets beyond
+        `per_endpoint` with them, and those with the fewest come first.
         """
         ...
 
     async def delivered(self, delivery: Delivery, worker: str, now: datetime, status: int) -> None:
-        """This and the next two write nothing when the lease has passed to another worker."""
+        """This and the next two write nothing when the lease has passed to another claim."""
         ...
 
     async def retry(
@@ -111,13 +120,15 @@ class Outbox(Protocol):
         self, delivery: Delivery, worker: str, now: datetime, *, status: int | None, error: str
     ) -> None: ...
 
-    async def disable(self, endpoint_id: str, now: datetime, reason: str) -> None:
-        """Its waiting deliveries keep waiting: they go out once it is enabled again."""
+    async def disable(self, delivery: Delivery, now: datetime, reason: str) -> None:
+        """The endpoint, unless its URL has changed since. Its waiting deliveries keep waiting:
+        they go out once it is enabled again.
+        """
         ...
 
     async def forget(self, before: datetime, limit: int) -> int:
-        """Deletes at most so many events older than that, with their deliveries, unless one of
-        those still waits; how many.
+        """Deletes at most so many events older than that, with their deliveries; how many. One
+        that still waits keeps its event, unless its endpoint has been disabled for that long.
         """
         ...
 
@@ -135,13 +146,18 @@ class FeedEvent:
 
 
 class EventFeed(Protocol):
-    """A user's events in the order of their sequence, which is the order of their commits."""
+    """A user's events in the order of their sequence, which is the order of their commits.
+
+    The numbers have no gaps of their own: where one is missing, its event has been deleted.
+    """
 
     async def last(self, user_id: str) -> int:
-        """0 before the first."""
+        """0 before the first; the number stays when its event is deleted."""
         ...
 
-    async def after(self, user_id: str, sequence: int, limit: int) -> Sequence[FeedEvent]: ...
+    async def after(self, user_id: str, sequence: int, limit: int) -> Sequence[FeedEvent]:
+        """The first of them that are kept, the lowest number first."""
+        ...
 
 
 class Bus(Protocol):
@@ -150,5 +166,7 @@ class Bus(Protocol):
     async def publish(self, user_ids: Collection[str]) -> None: ...
 
     def listening(self) -> AbstractAsyncContextManager[AsyncIterator[str]]:
-        """User ids, from all replicas; ends with UnavailableError when the connection is lost."""
+        """User ids, from all other replicas, of all that is published once it has been entered;
+        ends with UnavailableError when the connection is lost.
+        """
         ...

@@ -1,0 +1,126 @@
+"""The one place where the parts are joined: ports to adapters, rooms to each other, all of it to
+the settings. Opened with the application, closed with it.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+import background
+from auth.accounts import Accounts
+from routers.services import Services, Sites
+from service.clock import utc_now
+from service.readiness import Readiness
+from service.uploads.downloads import Downloads
+from service.uploads.own_parts import OwnParts
+from service.uploads.ticketing import Ticketing
+from service.uploads.transports import Transports
+from service.uploads.uploads import Uploads
+from service.uploads.verdicts import Verdicts
+from settings import Settings
+from state.tickets import SqlTickets
+from wiring.completion import completion_of, settlement_of
+from wiring.doors import Doors, opened_doors
+from wiring.parts import Parts, build_accounts, opened_database, opened_parts
+from wiring.uploads import completing_of, creation_of, operation_tickets_of, relay_of, transfers_of
+
+__all__ = ["build_accounts", "opened_database", "opened_services"]
+
+
+@asynccontextmanager
+async def opened_services(settings: Settings, version: str) -> AsyncIterator[Services]:
+    """Opens the database and one AWS session with its clients, and closes all in turn."""
+    async with AsyncExitStack() as stack:
+        parts = await stack.enter_async_context(opened_parts(settings))
+        accounts = build_accounts(settings.auth, parts.database)
+        stack.callback(accounts.close)
+        tickets = SqlTickets(parts.database)
+        doors = await stack.enter_async_context(opened_doors(settings, parts.clients))
+        services = _services(parts, accounts, tickets, doors)
+        work = background.live(
+            parts.database,
+            migrate=settings.database.migrate_on_start,
+            works=[services.completion.run] if settings.completion.in_server else [],
+            readiness=services.readiness,
+            chores=_chores(parts, accounts, tickets),
+            who={"version": version, "environment": settings.environment},
+        )
+        await stack.enter_async_context(background.running(work, services.readiness))
+        yield services
+
+
+def _services(parts: Parts, accounts: Accounts, tickets: SqlTickets, doors: Doors) -> Services:
+    settings = parts.settings
+    settlement = settlement_of(parts)
+    transports = Transports(folders=parts.grants, policy=parts.policy)
+    transfers = transfers_of(parts, transports)
+    completing = completing_of(parts, settlement)
+    uploads = Uploads(
+        records=parts.records,
+        store=parts.store,
+        keeper=parts.keeper,
+        overdue=parts.overdue,
+        clock=utc_now,
+    )
+    return Services(
+        accounts=accounts,
+        grants=parts.grants,
+        uploads=uploads,
+        creation=creation_of(parts, transports),
+        transfers=transfers,
+        completing=completing,
+        relay=relay_of(parts, transports, completing),
+        own_parts=OwnParts(
+            records=parts.records,
+            multiparts=parts.multiparts,
+            keeper=parts.keeper,
+            transfers=transfers,
+            completing=completing,
+            uploads=uploads,
+            clock=utc_now,
+        ),
+        operation_tickets=operation_tickets_of(settings),
+        ticketing=Ticketing(
+            tickets=tickets,
+            policy=parts.policy,
+            life=timedelta(seconds=settings.tickets.companion_seconds),
+            clock=utc_now,
+        ),
+        sites=Sites(settings.store.bucket, settings.public_url.rstrip("/"), parts.signer.location),
+        downloads=Downloads(
+            records=parts.records,
+            store=parts.store,
+            signer=parts.signer,
+            policy=parts.policy,
+            url_life=parts.url_life,
+            clock=utc_now,
+        ),
+        verdicts=Verdicts(records=parts.records, store=parts.store, clock=utc_now),
+        completion=completion_of(parts, settlement, completing),
+        readiness=_readiness(parts),
+        seaweedfs=doors.seaweedfs,
+        sns=doors.sns,
+    )
+
+
+def _chores(parts: Parts, accounts: Accounts, tickets: SqlTickets) -> list[background.Chore]:
+    kept = timedelta(hours=parts.settings.uploads.idempotency_hours)
+    return [
+        accounts.delete_expired,
+        lambda: parts.keys.forget(utc_now() - kept),
+        lambda: tickets.forget(utc_now()),
+    ]
+
+
+def _readiness(parts: Parts) -> Readiness:
+    settings = parts.settings
+    return Readiness(
+        checks={
+            "database": parts.database.ping,
+            "store": lambda: parts.store.ping(settings.store.bucket),
+            "cognito": parts.grants.check,
+        },
+        required=frozenset(settings.required_dependencies),
+        believe_seconds=settings.dependency_check_seconds,
+        check_seconds=settings.dependency_check_seconds,
+    )

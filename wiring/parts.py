@@ -1,0 +1,208 @@
+"""What several rooms share: the database, the store, the records, the policy."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import auth.accounts
+import aws.clients
+from auth.accounts import Accounts
+from aws.clients import AwsAccess, AwsClients
+from aws.cognito import CognitoIdentityPool
+from aws.multiparts import S3Multiparts
+from aws.part_lister import PartLister
+from aws.s3 import S3Store
+from aws.signer.credentials import SessionCredentials
+from aws.signer.presigner import Presigner
+from aws.sink import StoreSink
+from service.clock import utc_now
+from service.grants.grants import Grants
+from service.grants.model import Place
+from service.uploads.model import Transport
+from service.uploads.multiparts import MultipartKeeper
+from service.uploads.policy import Policy, Profile
+from settings import AuthSettings, ProfileSettings, Settings, UploadSettings
+from state.accounts import RefreshTokenRepository, UserRepository
+from state.database import Database
+from state.idempotency import SqlIdempotencyKeys
+from state.identities import SqlIdentityHistory
+from state.uploads import SqlUploadRecords
+
+
+def opened_database(settings: Settings) -> AbstractAsyncContextManager[Database]:
+    return Database.opened(
+        settings.database.url.get_secret_value(),
+        pool_size=settings.database.pool_size,
+        overflow=settings.database.pool_overflow,
+        timeout_seconds=settings.database.timeout_seconds,
+    )
+
+
+def build_accounts(values: AuthSettings, database: Database) -> Accounts:
+    return auth.accounts.build(
+        users=UserRepository(database),
+        refresh_tokens=RefreshTokenRepository(database),
+        signing_key=values.signing_key.get_secret_value(),
+        previous_signing_keys=[key.get_secret_value() for key in values.previous_signing_keys],
+        **values.model_dump(exclude={"signing_key", "previous_signing_keys"}),
+    )
+
+
+def _access(settings: Settings) -> AwsAccess:
+    secret = settings.aws.secret_access_key
+    return AwsAccess(
+        region=settings.aws.region,
+        access_key_id=settings.aws.access_key_id,
+        secret_access_key=None if secret is None else secret.get_secret_value(),
+        cognito_endpoint=settings.cognito.endpoint,
+        s3_endpoint=settings.store.endpoint,
+        connect_timeout=settings.aws.connect_timeout_seconds,
+        read_timeout=settings.aws.read_timeout_seconds,
+        complete_read_timeout=settings.uploads.complete_timeout_seconds,
+        max_attempts=settings.aws.max_attempts,
+        max_connections=settings.aws.max_connections,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What several rooms share."""
+
+    settings: Settings
+    database: Database
+    clients: AwsClients
+    policy: Policy
+    records: SqlUploadRecords
+    store: S3Store
+    multiparts: S3Multiparts
+    keeper: MultipartKeeper
+    credentials: SessionCredentials
+    signer: Presigner
+    sink: StoreSink
+    keys: SqlIdempotencyKeys
+    grants: Grants
+    overdue: timedelta
+    url_life: timedelta
+
+
+@asynccontextmanager
+async def opened_parts(settings: Settings) -> AsyncIterator[Parts]:
+    """The database, and one AWS session with its clients."""
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(opened_database(settings))
+        clients = await stack.enter_async_context(aws.clients.opened(_access(settings)))
+        sink = await stack.enter_async_context(_sink(settings))
+        lister = await stack.enter_async_context(_lister(settings, clients))
+        yield _parts(settings, database, clients, sink, lister)
+
+
+def _sink(settings: Settings) -> AbstractAsyncContextManager[StoreSink]:
+    return StoreSink.opened(
+        connections=settings.relay.max_concurrent,
+        connect_seconds=settings.aws.connect_timeout_seconds,
+        idle_seconds=settings.relay.idle_seconds,
+    )
+
+
+def _parts(
+    settings: Settings,
+    database: Database,
+    clients: AwsClients,
+    sink: StoreSink,
+    lister: PartLister,
+) -> Parts:
+    policy = Policy(_profiles(settings.uploads), settings.credentials.issue)
+    records = SqlUploadRecords(database)
+    multiparts = S3Multiparts(
+        clients.s3,
+        clients.s3_completing,
+        lister,
+        call_seconds=settings.aws.call_timeout_seconds,
+        complete_seconds=settings.uploads.complete_timeout_seconds,
+    )
+    return Parts(
+        settings=settings,
+        database=database,
+        clients=clients,
+        policy=policy,
+        records=records,
+        store=S3Store(clients.s3, call_seconds=settings.aws.call_timeout_seconds),
+        multiparts=multiparts,
+        keeper=MultipartKeeper(records=records, multiparts=multiparts, clock=utc_now),
+        credentials=clients.credentials,
+        signer=signer(settings, clients.credentials, public=True),
+        sink=sink,
+        keys=SqlIdempotencyKeys(database),
+        grants=_grants(settings, database, clients, policy),
+        overdue=timedelta(seconds=settings.completion.overdue_seconds),
+        url_life=timedelta(seconds=settings.uploads.url_seconds),
+    )
+
+
+def signer(settings: Settings, credentials: SessionCredentials, *, public: bool) -> Presigner:
+    store = settings.store
+    return Presigner(
+        credentials=credentials,
+        region=settings.aws.region,
+        endpoint=(store.public_endpoint if public else None) or store.endpoint,
+    )
+
+
+def _lister(settings: Settings, clients: AwsClients) -> AbstractAsyncContextManager[PartLister]:
+    return PartLister.opened(
+        signer(settings, clients.credentials, public=False),
+        connections=settings.aws.max_connections,
+        connect_seconds=settings.aws.connect_timeout_seconds,
+        read_seconds=settings.aws.read_timeout_seconds,
+        attempts=settings.aws.max_attempts,
+        call_seconds=settings.aws.call_timeout_seconds,
+    )
+
+
+def _profiles(values: UploadSettings) -> list[Profile]:
+    """`default` first: what an upload is of that names none."""
+    named = {"default": ProfileSettings(max_size=values.max_size), **values.profiles}
+    return [
+        Profile(
+            name=name,
+            content_types=tuple(profile.content_types),
+            extensions=tuple(profile.extensions),
+            transports=frozenset(Transport(transport) for transport in profile.transports),
+            **profile.model_dump(exclude={"content_types", "extensions", "transports"}),
+        )
+        for name, profile in named.items()
+    ]
+
+
+def _grants(settings: Settings, database: Database, clients: AwsClients, policy: Policy) -> Grants:
+    return Grants(
+        pool=_pool(settings, clients),
+        history=SqlIdentityHistory(database, utc_now),
+        policy=policy,
+        place=_place(settings),
+        token_seconds=settings.cognito.token_seconds,
+        max_calls=settings.cognito.max_concurrent,
+        clock=utc_now,
+    )
+
+
+def _pool(settings: Settings, clients: AwsClients) -> CognitoIdentityPool | None:
+    if settings.cognito.identity_pool_id is None:
+        return None
+    return CognitoIdentityPool(
+        client=clients.cognito,
+        public_client=clients.cognito_public,
+        pool_id=settings.cognito.identity_pool_id,
+        developer_provider_name=settings.cognito.developer_provider_name,
+        call_seconds=settings.aws.call_timeout_seconds,
+    )
+
+
+def _place(settings: Settings) -> Place:
+    return Place(
+        region=settings.aws.region,
+        bucket=settings.store.bucket,
+        cognito_endpoint=settings.cognito.public_endpoint or settings.cognito.endpoint,
+        s3_endpoint=settings.store.public_endpoint or settings.store.endpoint,
+    )

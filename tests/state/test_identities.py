@@ -1,12 +1,15 @@
 """Who has had which identity, on every database."""
 
 import asyncio
+import json
 
 import pytest
+from sqlalchemy import select
 
 from errors import IdentityConflictError, UnavailableError
 from state.database import Database
 from state.identities import SqlIdentityHistory
+from state.tables import events
 from tests.fakes.clock import Clock
 
 POOL, OTHER_POOL = "us-east-1:0", "us-east-1:1"
@@ -114,3 +117,52 @@ async def test_a_database_that_is_away_is_said() -> None:
         ):
             with pytest.raises(UnavailableError):
                 await call
+
+
+async def events_of(database: Database, user_id: str) -> list[tuple[int, str]]:
+    query = (
+        select(events.c.sequence, events.c.payload)
+        .where(events.c.user_id == user_id)
+        .order_by(events.c.sequence)
+    )
+    async with database.transaction() as connection:
+        return [(row.sequence, row.payload) for row in await connection.execute(query)]
+
+
+async def test_a_change_is_an_event_and_a_first_identity_is_none(
+    history: History, database: Database
+) -> None:
+    told: list[str] = []
+    history._announce = told.append
+    for identity in (FIRST, FIRST, SECOND, SECOND, FIRST):
+        await history.note(POOL, ADA, identity)
+    found = await events_of(database, ADA)
+    assert [sequence for sequence, _ in found] == [1, 2]
+    first, second = (json.loads(payload) for _, payload in found)
+    assert first["type"] == second["type"] == "identity.changed"
+    assert first["data"] == {
+        "sequence": 1,
+        "user_id": ADA,
+        "identity_pool_id": POOL,
+        "identity_id": SECOND,
+        "previous_identity_id": FIRST,
+    }
+    assert second["data"]["identity_id"] == FIRST
+    assert told == [ADA, ADA]
+
+
+async def test_replicas_that_note_one_change_at_once_tell_it_once(
+    history: History, database: Database
+) -> None:
+    await history.note(POOL, ADA, FIRST)
+    await asyncio.gather(*(history.note(POOL, ADA, SECOND) for _ in range(8)))
+    assert len(await events_of(database, ADA)) == 1
+
+
+async def test_another_users_identity_changes_nothing(history: History, database: Database) -> None:
+    await history.note(POOL, EVE, SECOND)
+    await history.note(POOL, ADA, FIRST)
+    with pytest.raises(IdentityConflictError):
+        await history.note(POOL, ADA, SECOND)
+    assert await events_of(database, ADA) == []
+    assert await history.current(POOL, ADA) == FIRST

@@ -8,7 +8,7 @@ PORT   ?= 8080
 export PYTHONDONTWRITEBYTECODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit check fmt generate lock bench image clean
+.PHONY: help demo test test-unit torture check fmt generate lock bench image clean
 
 help: ## What can be done here
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ generate: $(VENV)/.dev ## Write docs/settings.md, docs/openapi.json and docs/pro
 
 lock: $(VENV)/.dev ## Resolve the ranges of pyproject.toml into the lock files (UPGRADE=1: newest)
 	@UV=$(BIN)/uv tools/lock.sh
+
+torture: $(VENV)/.dev ## Faults in large: kill -9, outages, garbage (ARGS="--rounds 100"); prints its table
+	@$(BIN)/python -m torture $(ARGS)
 
 bench: $(VENV)/.dev ## What one grant, one upload record and one webhook cost here
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -73,12 +73,14 @@ async def _make_schema_ready(database: Database, *, migrate: bool) -> None:
 
 
 @asynccontextmanager
-async def running(work: Coroutine[None, None, None], readiness: Readiness) -> AsyncIterator[None]:
+async def running(
+    work: Coroutine[None, None, None], readiness: Readiness
+) -> AsyncIterator[asyncio.Task[None]]:
     """One background task for as long as the block; its failure is told, not swallowed."""
     task = asyncio.create_task(work)
     task.add_done_callback(functools.partial(_tell_failure, readiness))
     try:
-        yield
+        yield task
     finally:
         task.cancel()
         # How it ended has been told. It is idle or in calls that have time-outs.

@@ -14,12 +14,15 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 import routers.auth
 import routers.companion
 import routers.credentials
+import routers.events
 import routers.health
 import routers.s3_multipart
 import routers.s3_wire
+import routers.timeline
 import routers.transfers
 import routers.uploads
 import routers.uppy
+import routers.webhook_endpoints
 import routers.webhooks
 from routers import openapi, problems
 from routers.middleware.access_log import AccessLog
@@ -49,6 +52,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[LifespanState]:
         async with opened_services(settings, VERSION) as services:
             app.state.readiness = services.readiness
+            app.state.streams = services.streams
             yield {"services": services}
 
     app = FastAPI(
@@ -67,11 +71,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         routers.credentials,
         routers.uploads,
         routers.transfers,
+        routers.timeline,
+        routers.events,
         routers.s3_wire,
         routers.s3_multipart,
         routers.uppy,
         routers.companion,
         routers.webhooks,
+        routers.webhook_endpoints,
     ):
         app.include_router(part.router)
     app.include_router(routers.health.router)
@@ -90,6 +97,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         max_concurrent=http.max_concurrent,
         max_concurrent_webhooks=http.max_concurrent_webhooks,
         max_concurrent_relays=settings.relay.max_concurrent,
+        max_concurrent_streams=settings.events.max_streams,
         long_bodies=routers.s3_multipart.LONG_LISTS,
         max_waiting=http.max_waiting,
         wait_seconds=http.wait_seconds,
@@ -98,6 +106,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         BodyLimit,
         largest=http.body_limit,
         larger={
+            "/v1/webhooks/eventbridge": settings.webhooks.eventbridge_body_limit,
             "/v1/webhooks/seaweedfs": settings.webhooks.seaweedfs_body_limit,
             "/v1/webhooks/sns": settings.webhooks.sns_body_limit,
             **dict.fromkeys(routers.s3_multipart.LONG_LISTS, routers.s3_multipart.LONGEST_LIST),
@@ -115,6 +124,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             "Content-Range",
             "Content-Type",
             "Idempotency-Key",
+            "Last-Event-ID",
             "X-Request-ID",
         ],
         expose_headers=EXPOSED_HEADERS,

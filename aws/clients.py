@@ -7,7 +7,7 @@ version are explicit: botocore's defaults wait 60 s and retry in legacy mode.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,17 +21,25 @@ if TYPE_CHECKING:
     from types_aiobotocore_cognito_identity import CognitoIdentityClient
     from types_aiobotocore_s3 import S3Client
     from types_aiobotocore_sns import SNSClient
+    from types_aiobotocore_sqs import SQSClient
+
+
+_LONGEST_POLL = 20  # seconds: SQS' own bound on ReceiveMessage's WaitTimeSeconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwsAccess:
-    """How to reach AWS. Seconds; endpoints are None for AWS's own."""
+    """How to reach AWS. Seconds; endpoints are None for AWS's own. `sqs`: there is a queue, which
+    lies in `region`.
+    """
 
     region: str
     access_key_id: str | None = None
     secret_access_key: str | None = field(default=None, repr=False)
     cognito_endpoint: str | None = None
     s3_endpoint: str | None = None
+    sqs_endpoint: str | None = None
+    sqs: bool = False
     connect_timeout: float = 2
     read_timeout: float = 5
     complete_read_timeout: float = 60
@@ -44,7 +52,7 @@ class AwsClients:
     """`cognito_public` sends unsigned, as GetCredentialsForIdentity is called by anyone.
     `sns` gives the one client of a topic's own Region, opened at its first use. `credentials` are
     those that all of them sign with. `s3_completing` waits longer between two bytes of an answer,
-    as S3 does while it completes a multipart.
+    as S3 does while it completes a multipart. `sqs` waits out a long poll.
     """
 
     cognito: "CognitoIdentityClient"
@@ -53,6 +61,7 @@ class AwsClients:
     sns: Callable[[str], Awaitable["SNSClient"]]
     credentials: SessionCredentials
     s3_completing: "S3Client"
+    sqs: "SQSClient | None" = None
 
 
 def client_config(access: AwsAccess, **more: Any) -> AioConfig:
@@ -105,10 +114,16 @@ async def opened(access: AwsAccess) -> AsyncIterator[AwsClients]:
             session.client("s3", endpoint_url=access.s3_endpoint, config=_s3_config(patient))
         )
 
+        queue = await stack.enter_async_context(_sqs(session, access)) if access.sqs else None
         regional = _RegionalSns(session, plain, stack)
         credentials = await SessionCredentials.of(session, seconds=access.read_timeout)
         stack.push_async_callback(credentials.aclose)
-        yield AwsClients(cognito, public, s3, regional.client, credentials, completing)
+        yield AwsClients(cognito, public, s3, regional.client, credentials, completing, queue)
+
+
+def _sqs(session: aioboto3.Session, access: AwsAccess) -> AbstractAsyncContextManager["SQSClient"]:
+    patient = replace(access, read_timeout=_LONGEST_POLL + access.read_timeout)
+    return session.client("sqs", endpoint_url=access.sqs_endpoint, config=client_config(patient))
 
 
 class _RegionalSns:

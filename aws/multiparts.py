@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from aws.multipart_pages import PAGE_SIZE, advanced, decoded, markers, page_of
 from aws.part_lister import PartLister
 from aws.s3_errors import CHANGED, CONFLICTING, GONE, code_of, status_of, store_errors
 from errors import StoreUnavailableError
 from service.uploads.model import Checksum, ChecksumAlgorithm
-from service.uploads.ports import Completed, StoredPart
+from service.uploads.ports import Completed, MultipartMarker, MultipartPage, StoredPart
 from service.uploads.signed import UPLOAD_ID_METADATA
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 # Of thousands each; a store that always names one more is broken.
 MOST_PAGES = 20
-_MARKERS = ("KeyMarker", "UploadIdMarker")
+# What botocore makes of an answer of 200 that is no XML, after as many attempts as are set.
+_UNREADABLE = "500"
 _REFUSALS: Mapping[str, Completed] = {
     GONE: Completed.GONE,
     **dict.fromkeys(CHANGED, Completed.EXISTS),
@@ -128,22 +130,30 @@ class S3Multiparts:
         after: dict[str, Any] = {}
         for _ in range(MOST_PAGES):
             async with store_errors(self._call_seconds):
-                page = await self._client.list_multipart_uploads(Bucket=bucket, Prefix=key, **after)
+                page = await self._listed(Bucket=bucket, Prefix=key, **after)
                 found += [str(e["UploadId"]) for e in page.get("Uploads", []) if e["Key"] == key]
                 if not page.get("IsTruncated"):
                     return tuple(found)
-                after = _advanced(after, page)
+                after = advanced(after, page)
         raise StoreUnavailableError("The store's list does not end")
 
+    async def page(self, bucket: str, after: MultipartMarker | None) -> MultipartPage:
+        begun = markers(after)
+        async with store_errors(self._call_seconds):
+            return page_of(begun, await self._listed(Bucket=bucket, MaxUploads=PAGE_SIZE, **begun))
 
-def _advanced(before: dict[str, Any], page: Any) -> dict[str, Any]:
-    """Where the next page begins. SeaweedFS names one of the two markers only. Raises ValueError
-    for a page that says there are more, but no new place to go on from.
-    """
-    after = {name: page[f"Next{name}"] for name in _MARKERS if page.get(f"Next{name}")}
-    if not after or after == before:
-        raise ValueError("the list does not go on")
-    return after
+    async def _listed(self, **request: Any) -> Mapping[str, Any]:
+        """Keys are asked for as they are: SeaweedFS 4.48 says that it encodes them, and does not.
+        But AWS answers what no XML can hold where a key does so, and one user's key must not hide
+        the others from view.
+        """
+        try:
+            return await self._client.list_multipart_uploads(**request)
+        except ClientError as error:
+            if code_of(error) != _UNREADABLE:
+                raise
+        request["EncodingType"] = "url"
+        return decoded(await self._client.list_multipart_uploads(**request))
 
 
 def _named(part: StoredPart) -> Any:

@@ -1,10 +1,12 @@
 """The object store, by S3's API."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from botocore.exceptions import ClientError, HTTPClientError
 
+from aws.heads import Heads, UnreadableError
 from aws.s3_errors import ABSENT, CHANGED, code_of, status_of, store_errors
 from service.uploads.model import Checksum
 from service.uploads.ports import StoredObject
@@ -14,16 +16,31 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
 _BAD_REQUEST = 400
+# Gone, in both ways, and some stores' word for an object that has none.
+_WITHOUT_TAGS = ABSENT | {"NoSuchVersion", "NoSuchTagSet"}
 
 
 class S3Store:
     """Implements service.uploads.ports.ObjectStore."""
 
-    def __init__(self, client: "S3Client", *, call_seconds: float) -> None:
+    def __init__(
+        self, client: "S3Client", *, call_seconds: float, heads: Heads | None = None
+    ) -> None:
+        """Without `heads` botocore asks, at several times the processor time."""
         self._client = client
+        self._heads = heads
         self._call_seconds = call_seconds
 
     async def head(self, bucket: str, key: str) -> StoredObject | None:
+        if self._heads is None:
+            return await self._head_by_botocore(bucket, key)
+        try:
+            return await self._heads.head(bucket, key)
+        except UnreadableError:
+            async with store_errors(self._call_seconds):
+                return await self._listed(bucket, key)
+
+    async def _head_by_botocore(self, bucket: str, key: str) -> StoredObject | None:
         async with store_errors(self._call_seconds):
             try:
                 answer: Any = await self._client.head_object(
@@ -76,6 +93,17 @@ class S3Store:
                 if code_of(error) not in ABSENT:
                     raise
             return True
+
+    async def tags(self, bucket: str, key: str, *, version_id: str | None) -> Mapping[str, str]:
+        version: Any = {} if version_id is None else {"VersionId": version_id}
+        async with store_errors(self._call_seconds):
+            try:
+                answer = await self._client.get_object_tagging(Bucket=bucket, Key=key, **version)
+            except ClientError as error:
+                if code_of(error) in _WITHOUT_TAGS:
+                    return {}
+                raise
+            return {str(tag["Key"]): str(tag["Value"]) for tag in answer["TagSet"]}
 
     async def ping(self, bucket: str) -> None:
         """Raises StoreUnavailableError or StoreRefusedError."""

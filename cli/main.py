@@ -2,6 +2,7 @@
 other programs again and again, and they wait for it.
 """
 
+import importlib
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,18 +29,24 @@ def _rate(text: str) -> float:
         raise typer.BadParameter(str(error)) from None
 
 
+# By name: the module, and the commands in it.
+_WITH_DATABASE = {
+    "user": ("cli.users", "users_app"),
+    "webhook": ("cli.webhooks", "webhooks_app"),
+}
+
+
 class _Commands(TyperGroup):
-    """Loads `user`, which needs the database and the password hasher, only when it is called."""
+    """Loads what needs the database only when it is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return [*super().list_commands(ctx), "user"]
+        return [*super().list_commands(ctx), *_WITH_DATABASE]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name != "user":
+        if cmd_name not in _WITH_DATABASE:
             return super().get_command(ctx, cmd_name)
-        from cli.users import users_app  # noqa: PLC0415
-
-        return typer.main.get_command(users_app)
+        module, name = _WITH_DATABASE[cmd_name]
+        return typer.main.get_command(getattr(importlib.import_module(module), name))
 
 
 app = typer.Typer(
@@ -65,6 +72,14 @@ def serve(
     from cli.serve import run  # noqa: PLC0415
 
     raise typer.Exit(run(workers))
+
+
+@app.command()
+def worker() -> None:
+    """Complete uploads, deliver webhooks and take events from the queue, without HTTP."""
+    from cli.worker import run  # noqa: PLC0415
+
+    raise typer.Exit(run())
 
 
 @app.command()

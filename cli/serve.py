@@ -28,11 +28,20 @@ class DrainingServer(uvicorn.Server):
     """
 
     def __init__(
-        self, config: uvicorn.Config, drain: Callable[[], None], *, drain_seconds: float
+        self,
+        config: uvicorn.Config,
+        drain: Callable[[], None],
+        *,
+        drain_seconds: float,
+        end_streams: Callable[[], None] = lambda: None,
     ) -> None:
-        """`drain` makes /readyz say no, while everything else is still served."""
+        """`drain` makes /readyz say no, while everything else is still served. `end_streams` ends
+        the answers that have no end of their own, after the drain: who is told earlier comes back
+        while load balancers still send it here.
+        """
         super().__init__(config)
         self._make_unready = drain
+        self._end_streams = end_streams
         self._drain_seconds = drain_seconds
         self.draining = False
 
@@ -40,6 +49,10 @@ class DrainingServer(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             typer.echo(f"uploadgate serves at {self.address}", err=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._end_streams()
+        await super().shutdown(sockets)
 
     @property
     def address(self) -> str:
@@ -105,7 +118,14 @@ def _server(settings: Settings) -> DrainingServer:
     def drain() -> None:
         app.state.readiness.drain()  # set by the lifespan: before it there is nothing to drain
 
-    return DrainingServer(config, drain, drain_seconds=settings.drain_seconds)
+    def end_streams() -> None:
+        streams = getattr(app.state, "streams", None)  # likewise
+        if streams is not None:
+            streams.close()
+
+    return DrainingServer(
+        config, drain, drain_seconds=settings.drain_seconds, end_streams=end_streams
+    )
 
 
 def _config(http: HttpSettings, app: object) -> uvicorn.Config:

@@ -9,6 +9,9 @@ from fastapi import Depends, Request
 from auth.accounts import Accounts
 from service.completion.completion import Completion
 from service.completion.ports import NotificationReceiver
+from service.completion.timeline import Timeline
+from service.delivery.endpoints import Endpoints
+from service.delivery.streams import Streams
 from service.grants.grants import Grants
 from service.readiness import Readiness
 from service.uploads.completing import Completing
@@ -51,8 +54,12 @@ class Services:
     verdicts: Verdicts
     completion: Completion
     readiness: Readiness
+    timeline: Timeline
+    endpoints: Endpoints
+    streams: Streams
     seaweedfs: NotificationReceiver | None = None
     sns: NotificationReceiver | None = None
+    eventbridge: NotificationReceiver | None = None
 
 
 async def _services(request: Request) -> Services:

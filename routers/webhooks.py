@@ -1,12 +1,16 @@
 """The store's word. A source gets its 2xx once the events are committed, and 5xx for anything
-that may pass: SNS counts 4xx as delivered and never sends again.
+that may pass: SNS counts 4xx as delivered and never sends again, EventBridge gives up after one.
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 import errors
-from routers.problems import responses
+from routers.problems import STATUS, responses
 from routers.services import Services, Wired
 from service.completion.ports import NotificationReceiver
 
@@ -22,6 +26,14 @@ _PROBLEMS = responses(
     errors.UnavailableError,
 )
 
+NEVER_RIGHT = (
+    errors.WebhookDisabledError,
+    errors.WebhookForgedError,
+    errors.WebhookMalformedError,
+    errors.BodyTooLargeError,
+)
+"""All that a source may hear a 4xx for: the same message would be refused for ever."""
+
 
 class Accepted(BaseModel):
     """How many events of the message were new; a repeated message has none."""
@@ -32,12 +44,26 @@ class Accepted(BaseModel):
 async def _take(
     receiver: NotificationReceiver | None, request: Request, services: Services
 ) -> Accepted:
-    if receiver is None:
-        raise errors.WebhookDisabledError
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    receiver.admit(headers)
-    events = await receiver.receive(await request.body(), headers)
-    return Accepted(accepted=await services.completion.accept(events))
+    with _told_to_come_again():
+        if receiver is None:
+            raise errors.WebhookDisabledError
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        receiver.admit(headers)
+        events = await receiver.receive(await request.body(), headers)
+        return Accepted(accepted=await services.completion.accept(events))
+
+
+@contextmanager
+def _told_to_come_again() -> Iterator[None]:
+    """Whatever fails as a 4xx elsewhere (a slow body's 408), here it is a 503."""
+    try:
+        yield
+    except NEVER_RIGHT:
+        raise
+    except errors.UploadgateError as error:
+        if STATUS[type(error)] >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+        raise errors.WebhookUnverifiableError(str(error), retry_after=error.retry_after) from error
 
 
 @router.post(
@@ -62,3 +88,15 @@ async def receive_seaweedfs(request: Request, services: Wired) -> Accepted:
 async def receive_sns(request: Request, services: Wired) -> Accepted:
     """Proved by the message's own signature; subscriptions are confirmed by API."""
     return await _take(services.sns, request, services)
+
+
+@router.post(
+    "/eventbridge",
+    operation_id="receive_eventbridge",
+    summary="Take an event of Amazon EventBridge",
+    responses=_PROBLEMS,
+    openapi_extra={"requestBody": {"content": {"application/json": {"schema": {}}}}},
+)
+async def receive_eventbridge(request: Request, services: Wired) -> Accepted:
+    """Proved by the API key of the API destination's connection."""
+    return await _take(services.eventbridge, request, services)

@@ -1,5 +1,6 @@
 """The inbox in SQL: commit first, answer then; claims are leases."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -9,14 +10,17 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from errors import OverloadedError
-from service.completion.events import ObjectEvent
+from service.completion.events import EventId, ObjectEvent
 from service.completion.ports import Claimed
+from state.batches import insert_new
 from state.database import Database
 from state.tables import inbox
-from state.upsert import insert_into, one_of
+from state.upsert import one_of
 
 _MOST_IDS = 1000  # of one statement; SQLite takes 32,766 values
 _MOST_FORGOTTEN = 5000  # of one call: some 50 ms, in which others of SQLite's wait
+_COUNTED_SECONDS = 1.0
+_OF_EVENT = tuple(part.name for part in fields(ObjectEvent))
 
 
 class SqlInbox:
@@ -25,42 +29,33 @@ class SqlInbox:
     def __init__(self, database: Database, *, limit: int) -> None:
         self._database = database
         self._limit = limit
+        self._room = 0
+        self._counted_at = 0.0
 
-    async def put(self, events: Sequence[ObjectEvent], now: datetime) -> int:
-        new = 0
+    async def put(self, events: Sequence[ObjectEvent], now: datetime) -> set[EventId]:
         async with self._database.transaction() as connection:
-            if await self._waiting(connection) + len(events) > self._limit:
-                raise OverloadedError("Too many events wait to be processed", retry_after=30)
-            for event in events:
-                new += await self._insert(connection, event, now)
+            await self._check_room(connection, len(events))
+            rows = [_row(event, now) for event in events]
+            new = await insert_new(connection, inbox, rows, ("source", "dedupe_key"))
+        self._room -= len(new)
         return new
+
+    async def _check_room(self, connection: AsyncConnection, wanted: int) -> None:
+        """Counted anew once a second, for what other replicas put and processors take out, and
+        before anything is refused.
+        """
+        now = asyncio.get_running_loop().time()
+        if wanted > self._room or now > self._counted_at + _COUNTED_SECONDS:
+            self._room = self._limit - await self._waiting(connection)
+            self._counted_at = now
+        if wanted > self._room:
+            raise OverloadedError("Too many events wait to be processed", retry_after=30)
 
     async def _waiting(self, connection: AsyncConnection) -> int:
         """Counted up to the limit only, so that a full inbox is no slow one."""
         waiting = select(inbox.c.id).where(inbox.c.done_at.is_(None)).limit(self._limit)
         counted = await connection.execute(select(func.count()).select_from(waiting.subquery()))
         return int(counted.scalar_one())
-
-    async def _insert(self, connection: AsyncConnection, event: ObjectEvent, now: datetime) -> int:
-        statement = (
-            insert_into(connection, inbox)
-            .values(
-                source=event.source,
-                dedupe_key=event.dedupe_key,
-                bucket=event.bucket,
-                key=event.key,
-                size=event.size,
-                etag=event.etag,
-                version_id=event.version_id,
-                sequencer=event.sequencer,
-                event_time=event.event_time,
-                raw=event.raw,
-                received_at=now,
-                due_at=now,
-            )
-            .on_conflict_do_nothing(index_elements=["source", "dedupe_key"])
-        )
-        return int((await connection.execute(statement)).rowcount > 0)
 
     async def claim(
         self, worker: str, now: datetime, *, until: datetime, limit: int
@@ -117,6 +112,11 @@ class SqlInbox:
         statement = delete(inbox).where(inbox.c.id.in_(oldest.scalar_subquery()))
         async with self._database.transaction() as connection:
             return (await connection.execute(statement)).rowcount
+
+
+def _row(event: ObjectEvent, now: datetime) -> dict[str, Any]:
+    given = {name: getattr(event, name) for name in _OF_EVENT}
+    return {**given, "received_at": now, "due_at": now}
 
 
 def _slices(ids: list[int]) -> Iterator[list[int]]:

@@ -2,7 +2,8 @@
 the settings. Opened with the application, closed with it.
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
@@ -10,6 +11,7 @@ import background
 from auth.accounts import Accounts
 from routers.services import Services, Sites
 from service.clock import utc_now
+from service.completion.timeline import Timeline
 from service.readiness import Readiness
 from service.uploads.downloads import Downloads
 from service.uploads.own_parts import OwnParts
@@ -19,37 +21,91 @@ from service.uploads.uploads import Uploads
 from service.uploads.verdicts import Verdicts
 from settings import Settings
 from state.tickets import SqlTickets
-from wiring.completion import completion_of, settlement_of
+from state.timeline import SqlTimeline
+from wiring.completion import completion_of, consumer_of, settlement_of
+from wiring.delivery import DeliveryRoom, opened_delivery
 from wiring.doors import Doors, opened_doors
 from wiring.parts import Parts, build_accounts, opened_database, opened_parts
 from wiring.uploads import completing_of, creation_of, operation_tickets_of, relay_of, transfers_of
 
-__all__ = ["build_accounts", "opened_database", "opened_services"]
+__all__ = ["build_accounts", "opened_database", "opened_services", "opened_worker"]
 
 
 @asynccontextmanager
 async def opened_services(settings: Settings, version: str) -> AsyncIterator[Services]:
     """Opens the database and one AWS session with its clients, and closes all in turn."""
     async with AsyncExitStack() as stack:
-        parts = await stack.enter_async_context(opened_parts(settings))
-        accounts = build_accounts(settings.auth, parts.database)
-        stack.callback(accounts.close)
-        tickets = SqlTickets(parts.database)
-        doors = await stack.enter_async_context(opened_doors(settings, parts.clients))
-        services = _services(parts, accounts, tickets, doors)
-        work = background.live(
-            parts.database,
-            migrate=settings.database.migrate_on_start,
-            works=[services.completion.run] if settings.completion.in_server else [],
-            readiness=services.readiness,
-            chores=_chores(parts, accounts, tickets),
-            who={"version": version, "environment": settings.environment},
+        database = await stack.enter_async_context(opened_database(settings))
+        room = await stack.enter_async_context(
+            opened_delivery(settings, database, version, streams=True)
         )
+        parts = await stack.enter_async_context(opened_parts(settings, database, room.announce))
+        accounts = build_accounts(settings.auth, database)
+        stack.callback(accounts.close)
+        tickets = SqlTickets(database)
+        doors = await stack.enter_async_context(opened_doors(settings, parts.clients))
+        services = _services(parts, room, accounts, tickets, doors)
+        stack.push_async_callback(services.completion.aclose)
+        works: list[background.Work] = [room.news.run]
+        if settings.completion.in_server:
+            works += [services.completion.run, room.drainer.run]
+        chores = [
+            accounts.delete_expired,
+            lambda: parts.keys.forget(utc_now() - _kept(settings)),
+            lambda: tickets.forget(utc_now()),
+            room.forget,
+        ]
+        work = _live(parts, works, chores, services.readiness, version)
         await stack.enter_async_context(background.running(work, services.readiness))
         yield services
 
 
-def _services(parts: Parts, accounts: Accounts, tickets: SqlTickets, doors: Doors) -> Services:
+@asynccontextmanager
+async def opened_worker(settings: Settings, version: str) -> AsyncIterator[asyncio.Task[None]]:
+    """What `opened_services` does beside requests, and the queue. The task ends only by a fault."""
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(opened_database(settings))
+        room = await stack.enter_async_context(
+            opened_delivery(settings, database, version, streams=False)
+        )
+        parts = await stack.enter_async_context(
+            opened_parts(settings, database, room.announce, queue=True)
+        )
+        settlement = settlement_of(parts)
+        completion = completion_of(parts, settlement, completing_of(parts, settlement))
+        stack.push_async_callback(completion.aclose)
+        works: list[background.Work] = [room.news.run, completion.run, room.drainer.run]
+        if parts.clients.sqs is not None:
+            works.append(consumer_of(settings, parts.clients, completion).run)
+        readiness = _readiness(parts)
+        work = _live(parts, works, [room.forget], readiness, version)
+        yield await stack.enter_async_context(background.running(work, readiness))
+
+
+def _live(
+    parts: Parts,
+    works: Sequence[background.Work],
+    chores: Sequence[background.Chore],
+    readiness: Readiness,
+    version: str,
+) -> Coroutine[None, None, None]:
+    return background.live(
+        parts.database,
+        migrate=parts.settings.database.migrate_on_start,
+        works=works,
+        readiness=readiness,
+        chores=chores,
+        who={"version": version, "environment": parts.settings.environment},
+    )
+
+
+def _kept(settings: Settings) -> timedelta:
+    return timedelta(hours=settings.uploads.idempotency_hours)
+
+
+def _services(
+    parts: Parts, room: DeliveryRoom, accounts: Accounts, tickets: SqlTickets, doors: Doors
+) -> Services:
     settings = parts.settings
     settlement = settlement_of(parts)
     transports = Transports(folders=parts.grants, policy=parts.policy)
@@ -98,18 +154,15 @@ def _services(parts: Parts, accounts: Accounts, tickets: SqlTickets, doors: Door
         verdicts=Verdicts(records=parts.records, store=parts.store, clock=utc_now),
         completion=completion_of(parts, settlement, completing),
         readiness=_readiness(parts),
+        timeline=Timeline(
+            records=parts.records, history=SqlTimeline(parts.database), clock=utc_now
+        ),
+        endpoints=room.endpoints,
+        streams=room.streams,
+        eventbridge=doors.eventbridge,
         seaweedfs=doors.seaweedfs,
         sns=doors.sns,
     )
-
-
-def _chores(parts: Parts, accounts: Accounts, tickets: SqlTickets) -> list[background.Chore]:
-    kept = timedelta(hours=parts.settings.uploads.idempotency_hours)
-    return [
-        accounts.delete_expired,
-        lambda: parts.keys.forget(utc_now() - kept),
-        lambda: tickets.forget(utc_now()),
-    ]
 
 
 def _readiness(parts: Parts) -> Readiness:

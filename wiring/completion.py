@@ -2,14 +2,20 @@
 
 from datetime import timedelta
 
+from aws.clients import AwsClients
+from aws.sqs import SqsQueue
 from service.clock import utc_now
 from service.completion.adoption import Adoption, AdoptionRules
 from service.completion.completion import Completion
 from service.completion.decision import Deciding
+from service.completion.orphans import Orphans
 from service.completion.processor import Processor, ProcessorLimits
+from service.completion.queue import ConsumerLimits, QueueConsumer
+from service.completion.scans import ScanRule, Scans
 from service.completion.settlement import Settlement
 from service.completion.sweep import Sweep, SweepLimits
 from service.uploads.completing import Completing
+from settings import Settings
 from state.inbox import SqlInbox
 from wiring.parts import Parts
 
@@ -18,14 +24,17 @@ _KEYS_LIFE = timedelta(hours=1)
 
 
 def settlement_of(parts: Parts) -> Settlement:
-    store = parts.settings.store
+    settings = parts.settings
+    store = settings.store
     rules = AdoptionRules(store.adoption, store.adoption_skips)
     return Settlement(
         records=parts.records,
         store=parts.store,
         adoption=Adoption(parts.grants, rules, parts.policy.profile(None).name),
-        deciding=Deciding(parts.policy, parts.url_life),
-        scans=None,
+        deciding=Deciding(
+            parts.policy, parts.url_life, parts.overdue if settings.completion.scan_tag else None
+        ),
+        scans=_scans(parts),
         clock=utc_now,
     )
 
@@ -60,7 +69,42 @@ def completion_of(parts: Parts, settlement: Settlement, completing: Completing) 
             ),
             clock=utc_now,
         ),
+        orphans=Orphans(
+            records=parts.records,
+            multiparts=parts.multiparts,
+            owners=parts.grants,
+            bucket=settings.store.bucket,
+            orphan_age=timedelta(hours=values.orphan_hours),
+            clock=utc_now,
+        ),
+        orphan_seconds=values.orphan_interval_seconds,
         sweep_seconds=values.sweep_interval_seconds,
         bucket=settings.store.bucket,
         clock=utc_now,
     )
+
+
+def _scans(parts: Parts) -> Scans | None:
+    values = parts.settings.completion
+    if values.scan_tag is None:
+        return None
+    rule = ScanRule(values.scan_tag, frozenset(values.scan_clean), frozenset(values.scan_rejected))
+    return Scans(store=parts.store, rule=rule)
+
+
+def consumer_of(settings: Settings, clients: AwsClients, completion: Completion) -> QueueConsumer:
+    """Raises ValueError where no queue is configured."""
+    values = settings.sqs
+    if clients.sqs is None or values.queue_url is None:
+        raise ValueError("there is no queue")
+    queue = SqsQueue(
+        clients.sqs,
+        url=values.queue_url,
+        wait_seconds=values.wait_seconds,
+        visibility_seconds=values.visibility_seconds,
+        call_seconds=settings.aws.call_timeout_seconds,
+    )
+    limits = ConsumerLimits(
+        receivers=values.receivers, visibility_seconds=values.visibility_seconds
+    )
+    return QueueConsumer(queue=queue, accept=completion.accept, limits=limits)

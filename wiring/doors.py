@@ -10,6 +10,7 @@ from aws.sns.confirm import SubscriptionConfirmer
 from aws.sns.fetcher import HttpxCertificateFetcher
 from aws.sns.receiver import SnsReceiver
 from service.clock import utc_now
+from service.completion.sources.eventbridge_door import EventBridgeReceiver
 from service.completion.sources.filer import FilerReceiver
 from settings import Settings
 
@@ -18,6 +19,7 @@ from settings import Settings
 class Doors:
     """A source that is not configured is None."""
 
+    eventbridge: EventBridgeReceiver | None
     seaweedfs: FilerReceiver | None
     sns: SnsReceiver | None
 
@@ -27,7 +29,11 @@ async def opened_doors(settings: Settings, clients: AwsClients) -> AsyncIterator
     async with AsyncExitStack() as stack:
         topics = settings.webhooks.sns_topic_arns
         sns = await _sns_receiver(settings, clients, stack) if topics else None
-        yield Doors(seaweedfs=_filer_receiver(settings), sns=sns)
+        yield Doors(
+            eventbridge=_eventbridge_receiver(settings),
+            seaweedfs=_filer_receiver(settings),
+            sns=sns,
+        )
 
 
 async def _sns_receiver(
@@ -49,3 +55,9 @@ async def _sns_receiver(
 def _filer_receiver(settings: Settings) -> FilerReceiver | None:
     tokens = [token.get_secret_value() for token in settings.webhooks.seaweedfs_tokens]
     return FilerReceiver(tokens=tokens, bucket=settings.store.bucket) if tokens else None
+
+
+def _eventbridge_receiver(settings: Settings) -> EventBridgeReceiver | None:
+    values = settings.webhooks
+    keys = [key.get_secret_value() for key in values.eventbridge_keys]
+    return EventBridgeReceiver(keys=keys, header=values.eventbridge_header) if keys else None

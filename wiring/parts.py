@@ -10,6 +10,7 @@ import aws.clients
 from auth.accounts import Accounts
 from aws.clients import AwsAccess, AwsClients
 from aws.cognito import CognitoIdentityPool
+from aws.heads import Heads
 from aws.multiparts import S3Multiparts
 from aws.part_lister import PartLister
 from aws.s3 import S3Store
@@ -17,6 +18,7 @@ from aws.signer.credentials import SessionCredentials
 from aws.signer.presigner import Presigner
 from aws.sink import StoreSink
 from service.clock import utc_now
+from service.delivery.ports import Announce
 from service.grants.grants import Grants
 from service.grants.model import Place
 from service.uploads.model import Transport
@@ -49,7 +51,7 @@ def build_accounts(values: AuthSettings, database: Database) -> Accounts:
     )
 
 
-def _access(settings: Settings) -> AwsAccess:
+def _access(settings: Settings, *, queue: bool) -> AwsAccess:
     secret = settings.aws.secret_access_key
     return AwsAccess(
         region=settings.aws.region,
@@ -57,6 +59,8 @@ def _access(settings: Settings) -> AwsAccess:
         secret_access_key=None if secret is None else secret.get_secret_value(),
         cognito_endpoint=settings.cognito.endpoint,
         s3_endpoint=settings.store.endpoint,
+        sqs_endpoint=settings.sqs.endpoint,
+        sqs=queue and settings.sqs.queue_url is not None,
         connect_timeout=settings.aws.connect_timeout_seconds,
         read_timeout=settings.aws.read_timeout_seconds,
         complete_read_timeout=settings.uploads.complete_timeout_seconds,
@@ -87,14 +91,20 @@ class Parts:
 
 
 @asynccontextmanager
-async def opened_parts(settings: Settings) -> AsyncIterator[Parts]:
-    """The database, and one AWS session with its clients."""
+async def opened_parts(
+    settings: Settings, database: Database, announce: Announce, *, queue: bool = False
+) -> AsyncIterator[Parts]:
+    """One AWS session with its clients. `announce` is told of whom there is news; `queue`: the
+    queue is needed, too.
+    """
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(opened_database(settings))
-        clients = await stack.enter_async_context(aws.clients.opened(_access(settings)))
+        clients = await stack.enter_async_context(
+            aws.clients.opened(_access(settings, queue=queue))
+        )
         sink = await stack.enter_async_context(_sink(settings))
         lister = await stack.enter_async_context(_lister(settings, clients))
-        yield _parts(settings, database, clients, sink, lister)
+        heads = await stack.enter_async_context(_heads(settings, clients))
+        yield _parts(settings, database, clients, announce, sink=sink, lister=lister, heads=heads)
 
 
 def _sink(settings: Settings) -> AbstractAsyncContextManager[StoreSink]:
@@ -109,11 +119,14 @@ def _parts(
     settings: Settings,
     database: Database,
     clients: AwsClients,
+    announce: Announce,
+    *,
     sink: StoreSink,
     lister: PartLister,
+    heads: Heads,
 ) -> Parts:
     policy = Policy(_profiles(settings.uploads), settings.credentials.issue)
-    records = SqlUploadRecords(database)
+    records = SqlUploadRecords(database, announce)
     multiparts = S3Multiparts(
         clients.s3,
         clients.s3_completing,
@@ -127,14 +140,14 @@ def _parts(
         clients=clients,
         policy=policy,
         records=records,
-        store=S3Store(clients.s3, call_seconds=settings.aws.call_timeout_seconds),
+        store=S3Store(clients.s3, call_seconds=settings.aws.call_timeout_seconds, heads=heads),
         multiparts=multiparts,
         keeper=MultipartKeeper(records=records, multiparts=multiparts, clock=utc_now),
         credentials=clients.credentials,
         signer=signer(settings, clients.credentials, public=True),
         sink=sink,
         keys=SqlIdempotencyKeys(database),
-        grants=_grants(settings, database, clients, policy),
+        grants=_grants(settings, database, clients, policy, announce),
         overdue=timedelta(seconds=settings.completion.overdue_seconds),
         url_life=timedelta(seconds=settings.uploads.url_seconds),
     )
@@ -160,6 +173,17 @@ def _lister(settings: Settings, clients: AwsClients) -> AbstractAsyncContextMana
     )
 
 
+def _heads(settings: Settings, clients: AwsClients) -> AbstractAsyncContextManager[Heads]:
+    return Heads.opened(
+        signer(settings, clients.credentials, public=False),
+        connections=settings.aws.max_connections,
+        connect_seconds=settings.aws.connect_timeout_seconds,
+        read_seconds=settings.aws.read_timeout_seconds,
+        attempts=settings.aws.max_attempts,
+        call_seconds=settings.aws.call_timeout_seconds,
+    )
+
+
 def _profiles(values: UploadSettings) -> list[Profile]:
     """`default` first: what an upload is of that names none."""
     named = {"default": ProfileSettings(max_size=values.max_size), **values.profiles}
@@ -175,10 +199,16 @@ def _profiles(values: UploadSettings) -> list[Profile]:
     ]
 
 
-def _grants(settings: Settings, database: Database, clients: AwsClients, policy: Policy) -> Grants:
+def _grants(
+    settings: Settings,
+    database: Database,
+    clients: AwsClients,
+    policy: Policy,
+    announce: Announce,
+) -> Grants:
     return Grants(
         pool=_pool(settings, clients),
-        history=SqlIdentityHistory(database, utc_now),
+        history=SqlIdentityHistory(database, utc_now, announce),
         policy=policy,
         place=_place(settings),
         token_seconds=settings.cognito.token_seconds,

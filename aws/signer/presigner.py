@@ -11,6 +11,7 @@ from typing import Final
 
 from aws.signer.address import BucketAddresses
 from aws.signer.credentials import CredentialSource
+from aws.signer.header_sigv4 import authorized
 from aws.signer.post_policy import signed_fields
 from aws.signer.sigv4 import QuerySigner, SigningDay, SigningDays, stamp_of
 from errors import StoreUnavailableError
@@ -21,6 +22,8 @@ from service.uploads.signed import UPLOAD_ID_METADATA, PartTerms, SignedForm, Si
 LONGEST_LIFE: Final = 7 * 24 * 3600  # S3's limit, in seconds
 _NONE: Final[Mapping[str, str]] = {}
 _UPLOAD_ID: Final = f"x-amz-meta-{UPLOAD_ID_METADATA}"
+_WITH_CHECKSUM: Final = {"x-amz-checksum-mode": "ENABLED"}
+_AT_ONCE: Final = 900  # seconds for which S3 takes what is signed in headers
 _CREATED: Final = "201"  # the status that makes S3 answer a form with the object's address and ETag
 
 
@@ -135,6 +138,23 @@ class Presigner:
         if version_id is not None:
             query["versionId"] = version_id
         return await self._one("GET", bucket, key, query=query, seconds=seconds)
+
+    async def head(self, bucket: str, key: str) -> SignedRequest:
+        """For the service itself, to be sent now: signed in its headers. With the checksum, which
+        S3 tells only when it is asked for.
+        """
+        term = await self._begin(_AT_ONCE)
+        address = self._addresses.of(bucket)
+        path = address.path(key)
+        headers = authorized(
+            term.day,
+            term.stamp,
+            host=address.host,
+            method="HEAD",
+            path=path,
+            headers=_WITH_CHECKSUM,
+        )
+        return SignedRequest(f"{address.origin}{path}", headers, term.expires_at)
 
     async def list_parts(
         self, bucket: str, key: str, multipart_id: str, *, after: int, seconds: int

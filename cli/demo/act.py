@@ -1,6 +1,7 @@
 """One upload of the demo, and what can be said of it."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -17,7 +18,7 @@ _PUT = "REST.PUT.OBJECT"
 class Act:
     """Times in seconds; `sent_at` is when the store had acknowledged the last byte. `answers` is
     what the store itself counted for the key, `deliveries` the webhooks before the completion,
-    `by` how many parts went by which transport.
+    `by` how many parts went by which transport, `heard` who was told of it.
     """
 
     title: str
@@ -31,6 +32,7 @@ class Act:
     read: int | None
     by: Counter[str] = field(default_factory=Counter)
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
+    heard: Sequence[str] = ()
 
     @property
     def stored(self) -> int:
@@ -54,6 +56,7 @@ class Act:
             f"{self.size / MIB:.0f} MiB in {pieces}, {self.seconds:.2f} s, {rate:.0f} MiB/s",
             f"the store counted {self._puts()}{self._ways()}",
             self._completed(),
+            *self.heard,
             "the service process read " + ("-" if self.read is None else _mib(self.read)),
         ]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cli.bars import bars
 from cli.demo.act import Act
+from cli.demo.audience import Audience
 from cli.demo.evidence import ServiceLog
 from cli.demo.stage import Stage
 from cli.demo.teller import Teller
@@ -51,6 +52,7 @@ class Carrying:
     api: Api
     teller: Teller
     log: ServiceLog
+    audience: Audience
     size: int
 
     async def carry(self, title: str, file: Path, send: Send, *, called: bool = True) -> Act:
@@ -64,6 +66,7 @@ class Carrying:
             sent_at = watch.last_stored or datetime.now(UTC)
             read = traffic.read()
             record = await asyncio.to_thread(wait_until_settled, self.api, record.id)
+            heard = await self.audience.told(record)
             step.found = ", ".join([record.status, *watch.switches])
         act = Act(
             title=title,
@@ -77,6 +80,7 @@ class Carrying:
             deliveries=self.log.deliveries_before_completion(record.id),
             read=read,
             answers=await self.stage.cloud.requests(record.key),
+            heard=heard,
         )
         for line in act.told():
             self.teller.say(f"    {line}")

@@ -2,12 +2,16 @@
 
 import asyncio
 import logging
+import secrets
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from cli.demo import afterwards, summary
 from cli.demo.act import Act
+from cli.demo.audience import Audience, assembled
 from cli.demo.evidence import ServiceLog
 from cli.demo.keepsakes import USERNAME, Keepsakes
 from cli.demo.stage import Stage, raised
@@ -58,7 +62,6 @@ class _Demo:
             file = await self._file(stage.keepsakes)
             acts = await self._story(stage, password, file)
             self.done = True
-            summary.tell(USERNAME, acts, self.teller)
             if not options.once:
                 prefix = acts[0].record.key.partition("/")[0] + "/"
                 afterwards.tell(stage, password, file, prefix, self.teller)
@@ -80,8 +83,25 @@ class _Demo:
     async def _story(self, stage: Stage, password: str, file: Path) -> list[Act]:
         session = SessionFile(stage.keepsakes.session)
         log = ServiceLog(stage.keepsakes.service_log)
-        story = Story(stage, USERNAME, session, self.teller, log, self._options.size)
-        return await story.play(password, file)
+        async with self._audience(stage, password) as audience:
+            story = Story(stage, USERNAME, session, self.teller, log, audience, self._options.size)
+            acts = await story.play(password, file)
+            summary.tell(USERNAME, acts, audience.application, self.teller)
+            return acts
+
+    @asynccontextmanager
+    async def _audience(self, stage: Stage, password: str) -> AsyncIterator[Audience]:
+        with self.teller.step("an application for the webhooks, a page for the events") as step:
+            admin_password = secrets.token_urlsafe(16)
+            name = f"admin-{secrets.token_hex(4)}"
+            await ensure_user(_settings(stage.keepsakes), name, admin_password, admin=True)
+            manager = assembled(stage.url, (name, admin_password), (USERNAME, password))
+            audience = await manager.__aenter__()
+            step.found = "registered by an administrator, and listening"
+        try:
+            yield audience
+        finally:
+            await manager.__aexit__(None, None, None)
 
     async def _serve_on(self, stage: Stage) -> None:
         with self.teller.step("serving") as step:

@@ -53,6 +53,9 @@ def environment(
         "UPLOADGATE_DATABASE__URL": f"sqlite+aiosqlite:///{keepsakes.database}",
         "UPLOADGATE_AUTH__SIGNING_KEY": keepsakes.signing_key(),
         "UPLOADGATE_DRAIN_SECONDS": "0.5",
+        # The demo's application listens on this machine alone.
+        "UPLOADGATE_DELIVERY__ALLOWED_NETWORKS": f'["{LOOPBACK}/32"]',
+        "UPLOADGATE_DELIVERY__ALLOW_HTTP": "true",
     }
 
 

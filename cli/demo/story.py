@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cli.connection import log_in
 from cli.demo.act import MIB, Act
+from cli.demo.audience import Audience
 from cli.demo.carrying import Carrying
 from cli.demo.evidence import ServiceLog
 from cli.demo.stage import Stage
@@ -47,6 +48,7 @@ class Story:
     session: SessionFile
     teller: Teller
     log: ServiceLog
+    audience: Audience
     size: int
 
     async def play(self, password: str, file: Path) -> list[Act]:
@@ -135,7 +137,7 @@ class Story:
             cloud.issue_keys_for(LONG_KEYS_SECONDS)
 
     def _carrying(self, access: _Access) -> Carrying:
-        return Carrying(self.stage, access.api, self.teller, self.log, self.size)
+        return Carrying(self.stage, access.api, self.teller, self.log, self.audience, self.size)
 
 
 def _sending(

@@ -1,5 +1,6 @@
-"""The bucket with its CORS rule and its lifecycle rule."""
+"""The bucket with its CORS rule, its lifecycle rule and its policy."""
 
+import json
 import os
 import time
 from typing import Any
@@ -9,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
 from localcloud.errors import StoreStartError
+from localcloud.store.policies import bucket_policy
 
 # What a page's transfer client has to read; a browser hides every header that is not named.
 _EXPOSED = (
@@ -81,6 +83,7 @@ def _prepare(client: Any, bucket: str, origins: tuple[str, ...]) -> bool:
         client.delete_bucket_cors(Bucket=bucket)
     rules = {"Rules": [_lifecycle_rule()]}
     client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration=rules)
+    client.put_bucket_policy(Bucket=bucket, Policy=json.dumps(bucket_policy(bucket)))
     return is_new
 
 

@@ -71,6 +71,21 @@ def folder_policy(bucket: str, role: Role) -> dict[str, Any]:
     return {"Version": _VERSION, "Statement": [allowed, listing]}
 
 
+def bucket_policy(bucket: str) -> dict[str, Any]:
+    """Nobody tags an object in writing it: a scanner's verdict may be a tag. On AWS that needs
+    s3:PutObjectTagging; SeaweedFS 4.48 takes it with s3:PutObject, and asks this policy alone
+    about headers.
+    """
+    tagging = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": ["s3:PutObject"],
+        "Resource": [f"arn:aws:s3:::{bucket}/*"],
+        "Condition": {"Null": {"s3:x-amz-tagging": "false"}},
+    }
+    return {"Version": _VERSION, "Statement": [tagging]}
+
+
 def trust_policy(pool_id: str) -> dict[str, Any]:
     """Only tokens of this pool, of signed-in identities, may take the role."""
     return {

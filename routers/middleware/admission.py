@@ -26,6 +26,11 @@ def is_relay(scope: Scope) -> bool:
     return scope["method"] == "PUT" and _RELAY.fullmatch(scope["path"]) is not None
 
 
+def is_stream(scope: Scope) -> bool:
+    """Whether the answer lasts as long as the client listens."""
+    return (scope["method"], scope["path"]) == ("GET", "/v1/events")
+
+
 class Gate:
     """So many places, and a bounded queue before them."""
 
@@ -53,8 +58,8 @@ class Gate:
 
 class Admission:
     """Webhooks have a gate of their own: neither they nor the API's requests wait for the other.
-    So have relays, which take as long as a file takes (beyond their number none waits), and the
-    paths of `long_bodies` (patterns), whose bodies are read behind the gate.
+    So have relays and event streams, which take as long as their clients like (beyond their number
+    none waits), and the paths of `long_bodies` (patterns), whose bodies are read behind the gate.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Admission:
         long_bodies: Sequence[str],
         max_waiting: int,
         wait_seconds: float,
+        max_concurrent_streams: int = 10_000,
     ) -> None:
         self._app = app
         waits: _Waits = {"max_waiting": max_waiting, "wait_seconds": wait_seconds}
@@ -74,7 +80,9 @@ class Admission:
         self._webhooks = Gate(places=max_concurrent_webhooks, **waits)
         self._long_bodies = [re.compile(path) for path in long_bodies]
         self._long = Gate(places=_LONG_PLACES, **waits)
-        self._relays = Gate(places=max_concurrent_relays, max_waiting=0, wait_seconds=wait_seconds)
+        at_once: _Waits = {"max_waiting": 0, "wait_seconds": wait_seconds}
+        self._relays = Gate(places=max_concurrent_relays, **at_once)
+        self._streams = Gate(places=max_concurrent_streams, **at_once)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in _ALWAYS:
@@ -95,6 +103,8 @@ class Admission:
             return self._webhooks
         if is_relay(scope):
             return self._relays
+        if is_stream(scope):
+            return self._streams
         long = any(path.fullmatch(scope["path"]) for path in self._long_bodies)
         return self._long if long else self._api
 

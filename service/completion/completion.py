@@ -9,6 +9,8 @@ import structlog
 from errors import UploadgateError
 from service.clock import Clock
 from service.completion.events import ObjectEvent
+from service.completion.intake import Intake
+from service.completion.orphans import Orphans
 from service.completion.ports import Inbox
 from service.completion.processor import Processor
 from service.completion.sweep import Sweep
@@ -28,15 +30,18 @@ class Completion:
         processor: Processor,
         sweep: Sweep,
         sweep_seconds: float,
+        orphans: Orphans,
+        orphan_seconds: float,
         bucket: str,
         clock: Clock,
     ) -> None:
-        self._inbox = inbox
+        self._intake = Intake(inbox, clock=clock)
         self._processor = processor
         self._sweep = sweep
         self._sweep_seconds = sweep_seconds
+        self._orphans = orphans
+        self._orphan_seconds = orphan_seconds
         self._bucket = bucket
-        self._clock = clock
         self._news = asyncio.Event()
 
     async def accept(self, events: Sequence[ObjectEvent]) -> int:
@@ -46,15 +51,28 @@ class Completion:
         ours = [event for event in events if event.bucket == self._bucket]
         if not ours:
             return 0
-        new = await self._inbox.put(ours, self._clock())
+        new = await self._intake.put(ours)
         if new:
             self._news.set()
         return new
+
+    async def aclose(self) -> None:
+        """Waits for the commits under way."""
+        await self._intake.aclose()
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._forever("processor", self._processor.step, self._wait_for_news))
             group.create_task(self._forever("sweep", self._sweep.step, self._wait_for_sweep))
+            group.create_task(self._walk())
+
+    async def _walk(self) -> None:
+        """Not at the start: replicas that start together would all walk at once."""
+        await self._wait_for_walk()
+        await self._forever("orphans", self._orphans.step, self._wait_for_walk)
+
+    async def _wait_for_walk(self) -> None:
+        await asyncio.sleep(self._orphan_seconds * (0.5 + random.random() / 2))  # noqa: S311
 
     async def _forever(
         self, name: str, step: Callable[[], Awaitable[int]], idle: Callable[[], Awaitable[None]]

@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Literal
 
 Source = Literal["seaweedfs", "sns", "eventbridge", "sqs", "sweep"]
+EventId = tuple[str, str]
+"""Source and dedupe key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,10 @@ class ObjectEvent:
     sequencer: str | None = None
     event_time: datetime | None = None
     raw: str = ""
+
+    @property
+    def id(self) -> EventId:
+        return self.source, self.dedupe_key
 
 
 def dedupe_key(*parts: object) -> str:

@@ -1,11 +1,11 @@
 """What completion needs of the world, besides the records and the store of service.uploads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from service.completion.events import ObjectEvent
+from service.completion.events import EventId, ObjectEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,8 @@ class Claimed:
 class Inbox(Protocol):
     """What sources said, committed before they are answered. Raises UnavailableError."""
 
-    async def put(self, events: Sequence[ObjectEvent], now: datetime) -> int:
-        """How many were new. Raises OverloadedError when too many wait; nothing is kept then."""
+    async def put(self, events: Sequence[ObjectEvent], now: datetime) -> Set[EventId]:
+        """Those that were new. Raises OverloadedError when too many wait; nothing is kept then."""
         ...
 
     async def claim(

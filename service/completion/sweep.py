@@ -68,7 +68,9 @@ class Sweep:
         self._clock = clock
 
     async def step(self) -> int:
-        """One pass over what is overdue, at most one batch; how many records were looked at."""
+        """One pass over what is overdue, at most one batch; how many records were looked at. Where
+        none is, old events are forgotten; how many of them.
+        """
         now = self._clock()
         overdue = await self._records.overdue(now, self._limits.batch)
         places = asyncio.Semaphore(self._limits.concurrency)
@@ -76,7 +78,7 @@ class Sweep:
             for record in overdue:
                 group.create_task(self._look(record, places))
         if not overdue:
-            await self._inbox.forget(now - self._limits.keep_events)
+            return await self._inbox.forget(now - self._limits.keep_events)
         return len(overdue)
 
     async def _look(self, record: Upload, places: asyncio.Semaphore) -> None:

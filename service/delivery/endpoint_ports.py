@@ -13,7 +13,7 @@ from service.delivery.ports import Endpoint
 
 
 class AddressCheck(Protocol):
-    async def check(self, url: str) -> None:
+    async def check_url(self, url: str) -> None:
         """Raises InvalidEndpointError for an address to which nothing is to be sent."""
         ...
 

@@ -1,8 +1,6 @@
 """Where the application hears: adding, changing and removing endpoints, new secrets, replays."""
 
 import asyncio
-import base64
-import binascii
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from errors import (
     UnavailableError,
 )
 from service.clock import Clock
+from service.delivery import signing
 from service.delivery.endpoint_ports import (
     AddressCheck,
     Changes,
@@ -28,7 +27,6 @@ from service.delivery.endpoint_ports import (
     Span,
 )
 from service.delivery.events import DEFAULT_TYPES, OFFERED_TYPES, EventType
-from service.delivery.signing import new_secret
 from service.uploads.filenames import unshowable
 from service.uploads.ports import Cursor
 
@@ -41,8 +39,6 @@ BEING_DELETED = "being deleted"
 BATCH = 1000
 _ROUNDS, _PAUSE_SECONDS = 20, 0.05
 _MOST_ROW_ID = 2**63 - 1
-_PREFIX = "whsec_"
-_LEAST_KEY, _MOST_KEY = 24, 64
 
 _T = TypeVar("_T")
 
@@ -88,7 +84,7 @@ class Endpoints:
         """With a new secret, unless the operator brings one. Raises InvalidEndpointError,
         InvalidRequestError and TooManyEndpointsError.
         """
-        kept = new_secret() if secret is None else _checked_secret(secret)
+        kept = signing.new_secret() if secret is None else _checked_secret(secret)
         await self._check(url)
         now = self._clock()
         endpoint = ManagedEndpoint(
@@ -129,9 +125,7 @@ class Endpoints:
             return await self.get(endpoint_id)
         reason = None if changes.get("enabled") else BY_ADMINISTRATOR
         return _found(
-            await self._records.change(
-                endpoint_id, self._clock(), checked, disabled_reason=reason
-            )
+            await self._records.change(endpoint_id, self._clock(), checked, disabled_reason=reason)
         )
 
     async def rotate(self, endpoint_id: str) -> ManagedEndpoint:
@@ -141,7 +135,7 @@ class Endpoints:
         now = self._clock()
         until = now + self._limits.rotation
         return _found(
-            await self._records.rotate(endpoint_id, new_secret(), now, previous_until=until)
+            await self._records.rotate(endpoint_id, signing.new_secret(), now, previous_until=until)
         )
 
     async def delete(self, endpoint_id: str) -> None:
@@ -234,7 +228,7 @@ class Endpoints:
     async def _check(self, url: str) -> None:
         if len(url) > LONGEST_URL or not url.isprintable():
             raise InvalidEndpointError
-        await self._addresses.check(url)
+        await self._addresses.check_url(url)
 
 
 def _found(found: _T | None) -> _T:
@@ -258,15 +252,10 @@ def _checked_types(types: Collection[EventType] | None) -> frozenset[EventType] 
 
 
 def _checked_secret(text: str) -> str:
-    """As Standard Webhooks says: `whsec_` and 24 to 64 bytes in base64."""
     try:
-        key = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
-    except (ValueError, binascii.Error):
-        key = b""
-    if not text.startswith(_PREFIX) or not _LEAST_KEY <= len(key) <= _MOST_KEY:
-        raise InvalidRequestError(
-            f"A secret is `{_PREFIX}` and {_LEAST_KEY} to {_MOST_KEY} bytes in base64"
-        )
+        signing.key_of(text)
+    except ValueError as error:
+        raise InvalidRequestError(f"The secret is {error}") from None
     return text
 
 

@@ -1,6 +1,6 @@
 """What uploads need of the world."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -110,6 +110,10 @@ class ObjectStore(Protocol):
         """
         ...
 
+    async def tags(self, bucket: str, key: str, *, version_id: str | None) -> Mapping[str, str]:
+        """Of this version, or of what stands there now for None. What is gone has none."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class StoredPart:
@@ -119,6 +123,31 @@ class StoredPart:
     size: int
     etag: str
     checksum: Checksum | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMultipart:
+    """One that is under way, as a list names it. `initiated` by the store's clock."""
+
+    key: str
+    multipart_id: str
+    initiated: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class MultipartMarker:
+    """Where a page of multiparts ended; some stores name one of the two only."""
+
+    key: str | None
+    multipart_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MultipartPage:
+    """`following` is None on the last page."""
+
+    items: Sequence[ListedMultipart]
+    following: MultipartMarker | None
 
 
 class Completed(StrEnum):
@@ -175,6 +204,12 @@ class Multiparts(Protocol):
 
     async def of_key(self, bucket: str, key: str) -> Sequence[str]:
         """The ids of all multiparts under way at exactly this key, whoever made them."""
+        ...
+
+    async def page(self, bucket: str, after: MultipartMarker | None) -> MultipartPage:
+        """Some of the multiparts under way in the whole bucket, whoever made them, in the store's
+        order: those after the marker, or the first.
+        """
         ...
 
 

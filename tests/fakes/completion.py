@@ -7,6 +7,7 @@ from typing import Any
 from service.completion.adoption import Adoption, AdoptionRules
 from service.completion.completion import Completion
 from service.completion.decision import Deciding
+from service.completion.orphans import Orphans
 from service.completion.processor import Processor, ProcessorLimits
 from service.completion.settlement import Settlement
 from service.completion.sweep import Sweep, SweepLimits
@@ -101,6 +102,15 @@ class World:
             processor=processor or self.processor(),
             sweep=sweep or self.sweep(),
             sweep_seconds=3600,
+            orphans=Orphans(
+                records=self.records,
+                multiparts=self.multiparts,
+                owners=OneOwner(),
+                bucket=BUCKET,
+                orphan_age=timedelta(days=7),
+                clock=self.clock,
+            ),
+            orphan_seconds=3600,
             bucket=BUCKET,
             clock=self.clock,
         )

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from errors import OverloadedError
-from service.completion.events import ObjectEvent
+from service.completion.events import EventId, ObjectEvent
 from service.completion.ports import Claimed
 
 
@@ -39,17 +39,14 @@ class MemoryInbox:
         self.rows: list[Row] = []
         self.forgotten_before: list[datetime] = []
 
-    async def put(self, events: Sequence[ObjectEvent], now: datetime) -> int:
+    async def put(self, events: Sequence[ObjectEvent], now: datetime) -> set[EventId]:
         waiting = [row for row in self.rows if row.done_at is None]
         if len(waiting) + len(events) > self.limit:
             raise OverloadedError(retry_after=30)
-        new = 0
-        for given in events:
-            same = (given.source, given.dedupe_key)
-            if all((row.event.source, row.event.dedupe_key) != same for row in self.rows):
-                self.rows.append(Row(given, now))
-                new += 1
-        return new
+        known = {row.event.id for row in self.rows}
+        new = {given.id: given for given in events if given.id not in known}
+        self.rows += [Row(given, now) for given in new.values()]
+        return set(new)
 
     async def claim(
         self, worker: str, now: datetime, *, until: datetime, limit: int

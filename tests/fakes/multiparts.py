@@ -4,11 +4,20 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from errors import StoreUnavailableError
 from service.uploads.model import Checksum, ChecksumAlgorithm
 from service.uploads.plan import SMALLEST_PART
-from service.uploads.ports import Completed, StoredObject, StoredPart
+from service.uploads.ports import (
+    Completed,
+    ListedMultipart,
+    MultipartMarker,
+    MultipartPage,
+    StoredObject,
+    StoredPart,
+)
+from tests.fakes.clock import START
 from tests.fakes.store import MemoryStore
 
 
@@ -23,13 +32,14 @@ class Multipart:
     algorithm: ChecksumAlgorithm | None
     parts: dict[int, StoredPart] = field(default_factory=dict)
     checksum: Checksum | None = None
+    initiated: datetime = START
 
 
 class MemoryMultiparts:
     """Implements service.uploads.ports.Multiparts. `calls` counts them by name; `failures` are
     raised first, by name, one a call; `answers` are given to completions first. An answer that
     gets lost (`lost_answers`) is one to a completion that was done. With `hold` creations wait
-    until it is set. Parts but the last have `smallest` bytes at least.
+    until it is set. Parts but the last have `smallest` bytes at least; a page `page_size` entries.
     """
 
     def __init__(self, store: MemoryStore, *, smallest: int = SMALLEST_PART) -> None:
@@ -40,14 +50,18 @@ class MemoryMultiparts:
         self.lost_answers = 0
         self.hold: asyncio.Event | None = None
         self.made = 0
+        self.page_size = 1000
         self._store = store
         self._smallest = smallest
 
-    def begin(self, key: str, upload_id: str = "", bucket: str = "uploads") -> str:
+    def begin(
+        self, key: str, upload_id: str = "", bucket: str = "uploads", initiated: datetime = START
+    ) -> str:
         """A multipart that somebody made; its id."""
         self.made += 1
         multipart_id = f"mp_{self.made}"
-        self.under_way[multipart_id] = Multipart(bucket, key, "text/plain", upload_id, None)
+        made = Multipart(bucket, key, "text/plain", upload_id, None, initiated=initiated)
+        self.under_way[multipart_id] = made
         return multipart_id
 
     def put(self, multipart_id: str, number: int, size: int, etag: str = "") -> None:
@@ -112,6 +126,19 @@ class MemoryMultiparts:
     async def of_key(self, bucket: str, key: str) -> Sequence[str]:
         self._called("of_key")
         return [name for name in self.under_way if self._found(bucket, key, name)]
+
+    async def page(self, bucket: str, after: MultipartMarker | None) -> MultipartPage:
+        self._called("page")
+        begun = (after.key or "", after.multipart_id or "") if after else ("", "")
+        rest = sorted(
+            (found.key, name, found.initiated)
+            for name, found in self.under_way.items()
+            if found.bucket == bucket and (found.key, name) > begun
+        )
+        items = [ListedMultipart(*entry) for entry in rest[: self.page_size]]
+        more = len(rest) > len(items)
+        last = MultipartMarker(items[-1].key, items[-1].multipart_id) if more else None
+        return MultipartPage(items, last)
 
     def _found(self, bucket: str, key: str, multipart_id: str) -> Multipart | None:
         found = self.under_way.get(multipart_id)

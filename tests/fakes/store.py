@@ -1,5 +1,6 @@
 """An object store in memory."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from service.uploads.ports import StoredObject
@@ -13,7 +14,8 @@ def stored(**changes: Any) -> StoredObject:
 
 class MemoryStore:
     """Implements service.uploads.ports.ObjectStore. `failures` are raised first, one a call;
-    `before_delete` is put in place of the object just before a deletion is tried.
+    `before_delete` is put in place of the object just before a deletion is tried, `after_tags` just
+    after its tags were read. An object that is written loses its tags.
     """
 
     def __init__(self) -> None:
@@ -21,11 +23,21 @@ class MemoryStore:
         self.failures: list[Exception] = []
         self.delete_failures: list[Exception] = []
         self.before_delete: StoredObject | None = None
+        self.tagged: dict[tuple[str, str, str | None], Mapping[str, str]] = {}
+        self.tag_failures: list[Exception] = []
+        self.after_tags: StoredObject | None = None
         self.heads = 0
         self.deletions: list[tuple[str, str | None]] = []
 
     def put(self, key: str, found: StoredObject, bucket: str = "uploads") -> None:
         self.objects[bucket, key] = found
+        self.tagged.pop((bucket, key, None), None)
+
+    def tag(
+        self, key: str, tags: Mapping[str, str], version: str | None = None, bucket: str = "uploads"
+    ) -> None:
+        """A version, or what stands there now."""
+        self.tagged[bucket, key, version] = tags
 
     def holds(self, key: str, bucket: str = "uploads") -> bool:
         return (bucket, key) in self.objects
@@ -47,3 +59,11 @@ class MemoryStore:
             return False
         self.objects.pop((bucket, key), None)
         return True
+
+    async def tags(self, bucket: str, key: str, *, version_id: str | None) -> Mapping[str, str]:
+        if self.tag_failures:
+            raise self.tag_failures.pop(0)
+        found = self.tagged.get((bucket, key, version_id), {})
+        if self.after_tags is not None:
+            self.objects[bucket, key], self.after_tags = self.after_tags, None
+        return found

@@ -48,7 +48,7 @@ async def test_an_event_is_kept_as_it_came(inbox: SqlInbox, database: Database) 
         event_time=datetime(2029, 1, 1, tzinfo=UTC),
         raw='{"é": "🎉"}',
     )
-    assert await inbox.put([given], START) == 1
+    assert len(await inbox.put([given], START)) == 1
     (row,) = await rows(database)
     for name in ("source", "dedupe_key", "bucket", "key", "size", "etag", "version_id", "raw"):
         assert row[name] == getattr(given, name)
@@ -57,9 +57,9 @@ async def test_an_event_is_kept_as_it_came(inbox: SqlInbox, database: Database) 
 
 
 async def test_an_event_is_taken_once_however_often_it_comes(inbox: SqlInbox) -> None:
-    assert await inbox.put([event("a"), event("a"), event("b")], START) == 2
-    assert await inbox.put([event("a")], START) == 0
-    assert await inbox.put([event("a", source="sns"), event("a", 1)], START) == 2
+    assert len(await inbox.put([event("a"), event("a"), event("b")], START)) == 2
+    assert len(await inbox.put([event("a")], START)) == 0
+    assert len(await inbox.put([event("a", source="sns"), event("a", 1)], START)) == 2
     assert len(await claim(inbox, "w")) == 4
 
 
@@ -67,25 +67,26 @@ async def test_an_event_that_was_done_is_not_taken_again(inbox: SqlInbox) -> Non
     await inbox.put([event("a")], START)
     (claimed,) = await claim(inbox, "w")
     await inbox.settle(claimed, "w", "completed", START)
-    assert await inbox.put([event("a")], START) == 0
+    assert len(await inbox.put([event("a")], START)) == 0
     assert await claim(inbox, "w", seconds=1000) == []
 
 
 async def test_of_many_deliveries_at_once_one_is_new(inbox: SqlInbox) -> None:
-    assert sum(await asyncio.gather(*(inbox.put([event("a")], START) for _ in range(20)))) == 1
+    puts = (inbox.put([event("a")], START) for _ in range(20))
+    assert sum(len(new) for new in await asyncio.gather(*puts)) == 1
 
 
 async def test_the_inbox_is_bounded_and_keeps_nothing_beyond(inbox: SqlInbox) -> None:
-    assert await inbox.put([event(str(number)) for number in range(49)], START) == 49
+    assert len(await inbox.put([event(str(number)) for number in range(49)], START)) == 49
     with pytest.raises(OverloadedError) as caught:
         await inbox.put([event("x"), event("y")], START)
     assert caught.value.retry_after is not None
-    assert await inbox.put([event("x")], START) == 1
+    assert len(await inbox.put([event("x")], START)) == 1
     with pytest.raises(OverloadedError):
         await inbox.put([event("y")], START)
     (claimed,) = await claim(inbox, "w", limit=1)
     await inbox.settle(claimed, "w", "completed", START)
-    assert await inbox.put([event("y")], START) == 1
+    assert len(await inbox.put([event("y")], START)) == 1
 
 
 async def test_workers_never_share_an_event(inbox: SqlInbox) -> None:
@@ -140,13 +141,14 @@ async def test_a_retry_comes_due_again_and_what_is_given_up_does_not(
 
 async def test_only_what_was_done_before_then_is_forgotten(inbox: SqlInbox) -> None:
     await inbox.put([event("waits"), event("old"), event("new")], START)
-    waits, old, new = await claim(inbox, "w")
+    claimed = {found.key: found for found in await claim(inbox, "w")}
+    waits, old, new = (claimed[key] for key in ("waits", "old", "new"))
     await inbox.settle(old, "w", "completed", START)
     await inbox.give_up(new, "w", "x", START + timedelta(days=1))
     await inbox.retry(waits, "w", START)
     assert await inbox.forget(START) == 0
     assert await inbox.forget(START + timedelta(days=1)) == 1
-    assert await inbox.put([event("waits"), event("old"), event("new")], START) == 1
+    assert len(await inbox.put([event("waits"), event("old"), event("new")], START)) == 1
 
 
 @pytest.mark.parametrize("longest", [255, 256, 1024, 1025])
@@ -165,7 +167,7 @@ async def test_what_a_source_says_is_refused_or_fits(
         (parsed,) = s3.parse(json.dumps({"Records": [record]}), fallback_id="m", source="sqs")
     except WebhookMalformedError:
         return
-    assert await inbox.put([parsed], START) == 1
+    assert len(await inbox.put([parsed], START)) == 1
 
 
 async def test_a_database_that_is_away_is_said() -> None:

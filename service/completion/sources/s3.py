@@ -7,6 +7,9 @@
 Source of the rules: "Event message structure" in the Amazon S3 user guide. Keys are form-encoded;
 a receiver should require the same major `eventVersion` and ignore fields it does not know. Stores
 other than AWS write the event's name with a leading `s3:`.
+
+Object tags count as news, too: a scanner gives its verdict by one. AWS calls that
+"ObjectTagging:Put" and sends no sequencer with it; MinIO calls it "ObjectCreated:PutTagging".
 """
 
 from collections.abc import Mapping
@@ -31,6 +34,7 @@ from service.completion.sources.fields import (
 
 MAJOR_VERSION = "2"
 CREATED = "ObjectCreated:"
+TAGGED = frozenset({"ObjectTagging:Put", "ObjectCreated:PutTagging"})
 MAX_RECORDS = 500  # S3 sends one; more than this does not fit the 256 KiB that SNS and SQS carry
 KEPT_OF_RECORD = ("eventVersion", "eventTime", "eventName", "awsRegion")
 KEPT_OF_OBJECT = ("key", "size", "eTag", "versionId", "sequencer")
@@ -39,7 +43,7 @@ Json = Mapping[str, object]
 
 
 def parse(message: bytes | str | Json, *, fallback_id: str, source: Source) -> list[ObjectEvent]:
-    """The objects that were written, in the message's order; [] for a test event.
+    """The objects that were written or tagged, in the message's order; [] for a test event.
 
     `fallback_id` is the carrier's id of this message: with a record's index it stands in where a
     record has neither version nor sequencer. One event that comes through two carriers has one
@@ -63,8 +67,8 @@ def parse(message: bytes | str | Json, *, fallback_id: str, source: Source) -> l
 def _object_event(record: Json, fallback_id: str, source: Source) -> ObjectEvent | None:
     if text(record.get("eventVersion"), "event version").split(".")[0] != MAJOR_VERSION:
         raise WebhookMalformedError("The message is of an event version not known here")
-    name = text(record.get("eventName"), "event name")
-    if not name.removeprefix("s3:").startswith(CREATED):
+    name = text(record.get("eventName"), "event name").removeprefix("s3:")
+    if name not in TAGGED and not name.startswith(CREATED):
         return None
     s3 = mapping(record.get("s3"), "s3 part")
     bucket = text(mapping(s3.get("bucket"), "bucket").get("name"), "bucket name")
@@ -74,14 +78,16 @@ def _object_event(record: Json, fallback_id: str, source: Source) -> ObjectEvent
     sequencer = optional_text(written.get("sequencer"), "sequencer")
     return ObjectEvent(
         source=source,
-        dedupe_key=_dedupe_key(bucket, key, version_id, sequencer, fallback_id),
+        dedupe_key=event_key(
+            bucket, key, version_id, sequencer, fallback_id=fallback_id, tagged=name in TAGGED
+        ),
         bucket=bucket,
         key=key,
         size=optional_size(written.get("size")),
-        etag=_etag(written.get("eTag")),
+        etag=bare_etag(written.get("eTag")),
         version_id=version_id,
         sequencer=sequencer,
-        event_time=_time(record.get("eventTime")),
+        event_time=moment(record.get("eventTime")),
         raw=_raw(record, bucket, written),
     )
 
@@ -95,23 +101,33 @@ def _decoded_key(encoded: object) -> str:
         raise WebhookMalformedError("The message's object key is not UTF-8") from None
 
 
-def _dedupe_key(
-    bucket: str, key: str, version_id: str | None, sequencer: str | None, fallback_id: str
+def event_key(
+    bucket: str,
+    key: str,
+    version_id: str | None,
+    sequencer: str | None,
+    *,
+    fallback_id: str,
+    tagged: bool,
 ) -> str:
+    """The dedupe key of one event, whatever carried it. A version is written once, but tagged any
+    number of times.
+    """
     # As JSON, since a key may hold whatever would separate the parts.
-    if version_id:
-        return dedupe_key(compact_json(["s3", bucket, key, "version", version_id]))
+    place = ["s3", bucket, key, *(["tags"] if tagged else [])]
+    if version_id and not tagged:
+        return dedupe_key(compact_json([*place, "version", version_id]))
     if sequencer:
-        return dedupe_key(compact_json(["s3", bucket, key, "sequencer", sequencer]))
-    return dedupe_key(compact_json(["s3", bucket, key, "message", fallback_id]))
+        return dedupe_key(compact_json([*place, "sequencer", sequencer]))
+    return dedupe_key(compact_json([*place, "message", fallback_id]))
 
 
-def _etag(value: object) -> str | None:
+def bare_etag(value: object) -> str | None:
     etag = optional_text(value, "ETag")
     return etag.strip('"') if etag else None
 
 
-def _time(value: object) -> datetime | None:
+def moment(value: object) -> datetime | None:
     """The time is for reading only: one that makes no sense is left out."""
     try:
         parsed = datetime.fromisoformat(value) if isinstance(value, str) else None

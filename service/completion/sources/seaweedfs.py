@@ -6,6 +6,8 @@
 
 The rules below were observed on SeaweedFS 4.48:
 - `event_type` is of no use: an overwrite is "update" or "rename", a change of tags "update".
+- A change of tags changes neither times nor chunks; each tag is "X-Amz-Tagging-KEY" in `extended`.
+  Setting the tags that are there already sends nothing.
 - A rename's `key` is the old path; the new one is `new_parent_path` and `new_entry.name`.
 - Values of `extended` are base64. Only "Seaweed-X-Amz-ETag" is the ETag that S3 answers; the
   `md5` of the attributes is absent for a multipart.
@@ -42,12 +44,13 @@ VERSION_ID = "Seaweed-X-Amz-Version-Id"
 DELETE_MARKER = "Seaweed-X-Amz-Delete-Marker"
 NONCURRENT_SINCE = "Seaweed-X-Amz-Noncurrent-Since-Ns"
 VERSIONS_SUFFIX = ".versions"
+TAG_PREFIX = "x-amz-tagging"
 
 Json = Mapping[str, object]
 
 
 def parse(body: bytes, *, bucket: str) -> ObjectEvent | None:
-    """The object that was written, or None where none was written in `bucket`.
+    """The object that was written or tagged, or None where none was in `bucket`.
 
     None: deletes, delete markers, directories, multipart scratch (`.uploads/`), other buckets.
     Raises WebhookMalformedError, also for a key that cannot exist.
@@ -63,7 +66,10 @@ def parse(body: bytes, *, bucket: str) -> ObjectEvent | None:
     prefix = f"/buckets/{bucket}/"
     if not path.startswith(prefix) or entry.get("is_directory") is True:
         return None
-    return _object_event(path.removeprefix(prefix), entry, bucket, _moved_from(event, path))
+    retagged = _is_retagged(message, entry)
+    return _object_event(
+        path.removeprefix(prefix), entry, bucket, _moved_from(event, path), retagged=retagged
+    )
 
 
 def _path(event: Json, message: Json, entry: Json) -> str:
@@ -84,8 +90,18 @@ def _moved_from(event: Json, path: str) -> str | None:
     return old if old != path else None
 
 
+def _is_retagged(message: Json, entry: Json) -> bool:
+    old = mapping(message.get("old_entry"), "old entry")
+    return bool(old) and _tags(old) != _tags(entry)
+
+
+def _tags(entry: Json) -> Json:
+    extended = mapping(entry.get("extended"), "extended attributes")
+    return {name: extended[name] for name in extended if name.lower().startswith(TAG_PREFIX)}
+
+
 def _object_event(
-    file_key: str, entry: Json, bucket: str, moved_from: str | None
+    file_key: str, entry: Json, bucket: str, moved_from: str | None, *, retagged: bool
 ) -> ObjectEvent | None:
     extended = mapping(entry.get("extended"), "extended attributes")
     if file_key.startswith(".uploads/") or _is_no_write(extended):
@@ -96,8 +112,9 @@ def _object_event(
     chunks = [mapping(chunk, "chunk") for chunk in sequence(entry.get("chunks"), "chunks")]
     times = [_integer(attributes.get(name)) for name in ("mtime", "crtime")]
     # Times have a resolution of a second, and an empty or inlined object has no chunks: two
-    # writes of one within a second look the same. Settled twice is harmless, lost is not.
-    told_apart = _fids(chunks) or uuid.uuid4().hex
+    # writes of one within a second look the same. Tags may be set to and fro, and what tells of
+    # it looks the same each time. Settled twice is harmless, lost is not.
+    told_apart = uuid.uuid4().hex if retagged else _fids(chunks) or uuid.uuid4().hex
     parts = ["seaweedfs", bucket, key, version_id, etag, moved_from, told_apart, times]
     return ObjectEvent(
         source="seaweedfs",

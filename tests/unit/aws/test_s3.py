@@ -192,3 +192,50 @@ async def test_a_body_that_is_cut_off_is_a_store_that_is_away(
     stub.answer = Reply(400, b"<Error><Co", promised=500)
     with pytest.raises(StoreUnavailableError):
         await store.delete(BUCKET, KEY, etag="one")
+
+
+# --- tags ----------------------------------------------------------------------------------------
+
+
+def tagging(**tags: str) -> Reply:
+    listed = "".join(f"<Tag><Key>{k}</Key><Value>{v}</Value></Tag>" for k, v in tags.items())
+    body = f"<Tagging><TagSet>{listed}</TagSet></Tagging>"
+    return Reply(200, body.encode(), {"Content-Type": "application/xml"})
+
+
+@pytest.mark.parametrize("tags", [{"Scan": "CLEAN", "other": ""}, {}])
+@pytest.mark.parametrize("version", ["v1", None])
+async def test_the_tags_of_a_version_or_of_what_stands_there(
+    store: S3Store, stub: HttpStub, tags: dict[str, str], version: str | None
+) -> None:
+    stub.answer = tagging(**tags)
+    assert await store.tags(BUCKET, KEY, version_id=version) == tags
+    [request] = stub.requests
+    path, _, query = request.target.partition("?")
+    assert (request.method, path) == ("GET", f"/{BUCKET}/us-east-1%3A0000/upl_1/a.txt")
+    named = [] if version is None else [f"versionId={version}"]
+    assert sorted(query.split("&")) == ["tagging", *named]
+
+
+@pytest.mark.parametrize("code", ["NoSuchKey", "NoSuchVersion", "NoSuchTagSet"])
+async def test_what_is_gone_has_no_tags(store: S3Store, stub: HttpStub, code: str) -> None:
+    stub.answer = xml_error(code, 404)
+    assert await store.tags(BUCKET, KEY, version_id=None) == {}
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (xml_error("AccessDenied", 403), StoreRefusedError),
+        (xml_error("NoSuchBucket", 404), StoreRefusedError),
+        (xml_error("SlowDown", 503), StoreUnavailableError),
+        (Reply(200, b"<Tagging/>", {"Content-Type": "application/xml"}), StoreUnavailableError),
+        (Reply(200, b"<html>", {"Content-Type": "text/html"}), StoreUnavailableError),
+    ],
+)
+async def test_errors_of_tags(
+    store: S3Store, stub: HttpStub, reply: Reply, kind: type[UploadgateError]
+) -> None:
+    stub.answer = reply
+    with pytest.raises(kind):
+        await store.tags(BUCKET, KEY, version_id=None)

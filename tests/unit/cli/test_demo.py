@@ -14,6 +14,7 @@ from rich.console import Console
 
 from cli.demo import summary
 from cli.demo.act import Act
+from cli.demo.application import Application, Heard
 from cli.demo.evidence import ServiceLog
 from cli.demo.keepsakes import Keepsakes
 from cli.demo.service import environment, free_port
@@ -147,11 +148,15 @@ def _act(deliveries: int, seconds: float, *, stored: int = 8, called: bool = Fal
 
 def test_the_summary_is_readable(teller: Teller) -> None:
     act = _act(3, 0.25)
-    summary.tell("demo", [act], teller)
+    application = Application()
+    application.heard["evt_1"] = Heard("evt_1", SENT, {"type": "upload.completed", "data": {}})
+    summary.tell("demo", [act], application, teller)
     told = _told(teller)
     assert "64 MiB by relay  completed; 8 parts, 8 stored, 2 refused; 2.00 s" in told
     assert "through the service: 3.00 MiB" in told
     assert '"id": "upl_1"' in told
+    assert "1 upload.completed; 0 repeated, 0 with a wrong signature" in told
+    assert "webhook-id: evt_1" in told
 
 
 def test_an_act_says_what_the_store_counted() -> None:

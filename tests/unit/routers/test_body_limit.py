@@ -9,6 +9,7 @@ from errors import (
     RequestTimeoutError,
     UploadgateError,
     WebhookForgedError,
+    WebhookUnverifiableError,
 )
 from routers.middleware.body_limit import BodyLimit
 from tests.fakes.asgi import HANG, Call, body, ok
@@ -180,13 +181,17 @@ async def test_a_dawdling_body_is_answered_and_its_place_given_back(
         opened_house(tmp_path_factory.mktemp("slow"), http=http) as house,
         house.client() as client,
     ):
-        for path in ("/v1/uploads", "/v1/auth/login", "/v1/webhooks/seaweedfs"):
+        for path, kind in (
+            ("/v1/uploads", RequestTimeoutError),
+            ("/v1/auth/login", RequestTimeoutError),
+            ("/v1/webhooks/seaweedfs", WebhookUnverifiableError),
+        ):
             headers = {
                 "content-type": "application/json",
                 "authorization": f"Bearer {WEBHOOK_TOKEN}",
             }
             answer = await client.post(path, content=dawdles(), headers=headers)
-            assert_problem(answer, RequestTimeoutError)
+            assert_problem(answer, kind)
 
 
 async def test_without_the_filers_token_its_body_is_not_even_read(

@@ -88,7 +88,7 @@ def test_every_way_of_creation_counts(prefix: str, name: str) -> None:
     [
         "ObjectRemoved:Delete",
         "s3:ObjectRemoved:DeleteMarkerCreated",
-        "ObjectTagging:Put",
+        "ObjectTagging:Delete",
         "ObjectRestore:Completed",
         "ReducedRedundancyLostObject",
         "ObjectCreatedX",
@@ -193,6 +193,21 @@ def test_without_version_and_sequencer_the_carriers_id_and_the_place_count() -> 
     assert len(set(first)) == 2
     assert keys(*twice, fallback_id="a") == first
     assert not set(keys(*twice, fallback_id="b")) & set(first)
+
+
+@pytest.mark.parametrize("name", ["ObjectTagging:Put", "s3:ObjectCreated:PutTagging"])
+def test_tags_are_news_of_a_version_that_is_known_and_any_number_of_times(name: str) -> None:
+    tagged = record("eventName", name)
+    del tagged["s3"]["object"]["sequencer"]
+    assert one("eventName", name).key == "us-east-1:abc/happy face.jpg"
+    first, second = keys(tagged, fallback_id="a"), keys(tagged, fallback_id="b")
+    assert len({*first, *second, *keys(RECORD)}) == 3
+    assert keys(tagged, fallback_id="a") == first
+
+
+def test_a_store_that_numbers_tagging_says_which_it_was() -> None:
+    tagged = record("eventName", "s3:ObjectCreated:PutTagging")
+    assert keys(tagged, fallback_id="a") == keys(tagged, fallback_id="b") != keys(RECORD)
 
 
 def test_the_null_version_tells_no_two_writes_apart() -> None:

@@ -133,6 +133,34 @@ def test_a_repeated_event_has_the_same_dedupe_key_and_another_write_another() ->
     assert len({found(EVENTS[name]).dedupe_key for name in names}) == len(names)
 
 
+@pytest.mark.parametrize("name", ["tags put", "tags changed", "tags deleted"])
+def test_a_change_of_tags_is_news_though_all_else_is_the_same(name: str) -> None:
+    """Each time: tags may go to and fro within a second, and the filer then says the same twice."""
+    written, tagged = found(EVENTS["put to be tagged"]), found(EVENTS[name])
+    assert (tagged.key, tagged.etag, tagged.event_time) == (
+        written.key,
+        written.etag,
+        written.event_time,
+    )
+    again = found(EVENTS[name])
+    assert len({written.dedupe_key, tagged.dedupe_key, again.dedupe_key}) == 3
+
+
+def test_a_change_of_a_versions_tags_is_news_of_its_key() -> None:
+    event = found(EVENTS["tags put on a version"])
+    assert (event.key, event.version_id) == ("users/u/v", "6714a2132ae51669901ba4a093a83ee2")
+
+
+def test_the_value_of_a_tag_is_not_kept() -> None:
+    assert "VEhSRUFUU19GT1VORA" not in found(EVENTS["tags changed"]).raw
+
+
+def test_an_update_that_leaves_the_tags_alone_is_told_apart_as_ever() -> None:
+    event = recorded("tags changed")
+    event["message"]["old_entry"]["extended"] = event["message"]["new_entry"]["extended"]
+    assert found(event).dedupe_key == found(EVENTS["put to be tagged"]).dedupe_key
+
+
 def test_writes_without_chunks_are_never_taken_for_one_another() -> None:
     """Empty objects of one second look alike; settling one twice is harmless, losing one not."""
     empty = recorded("put")

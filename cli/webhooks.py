@@ -1,0 +1,205 @@
+"""`uploadgate webhook …`: where the application hears, managed where the database can be reached.
+
+What is changed here a running service sees with its next look.
+"""
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from cli import webhook_views as views
+from cli.configuration import load_or_exit
+from errors import UploadgateError
+from outgoing.lookup import SystemLookup
+from service.clock import utc_now
+from service.delivery.endpoint_ports import DeliveryRecord, DeliveryStatus
+from service.delivery.endpoints import Endpoints
+from service.delivery.events import OFFERED_TYPES, EventType
+from settings import Settings
+from state import schema
+from wiring import opened_database
+from wiring.delivery import endpoints_of, guard_of
+
+if TYPE_CHECKING:
+    from service.uploads.ports import Cursor
+
+webhooks_app = typer.Typer(
+    name="webhook", help="Manage where the application hears.", no_args_is_help=True
+)
+
+_T = TypeVar("_T")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_PAGE = 1000
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Endpoints]:
+    """Their management alone, without the service around it."""
+    async with opened_database(settings) as database:
+        if settings.database.migrate_on_start:
+            await schema.upgrade(database)
+        with SystemLookup.opened() as resolve:
+            guard = guard_of(settings.delivery, resolve)
+            yield endpoints_of(settings.delivery, database, guard)
+
+
+def _moment(text: str) -> datetime:
+    """`90s`, `30m`, `2h`, `7d` ago, or RFC 3339."""
+    try:
+        if found := re.fullmatch(r"([0-9]{1,9})([smhd])", text):
+            return utc_now() - timedelta(**{_UNITS[found[2]]: int(found[1])})
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise typer.BadParameter("neither like 2h nor like 2030-01-31T12:00:00Z")
+
+
+def _offered(text: str) -> EventType:
+    if text not in OFFERED_TYPES:
+        raise typer.BadParameter(f"one of {', '.join(sorted(OFFERED_TYPES))}")
+    return EventType(text)
+
+
+EndpointId = Annotated[str, typer.Argument(metavar="ID", help="The endpoint's id.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+Since = Annotated[
+    datetime, typer.Option(parser=_moment, metavar="WHEN", help="2h, 7d, or RFC 3339.")
+]
+Until = Annotated[
+    datetime | None, typer.Option(parser=_moment, metavar="WHEN", help="Now, if left out.")
+]
+
+
+@webhooks_app.command("add")
+def add(
+    url: Annotated[str, typer.Argument(help="Where to send to.")],
+    event: Annotated[
+        list[EventType] | None,
+        typer.Option(
+            parser=_offered,
+            metavar="TYPE",
+            help="What to tell of; several times for several. All but upload.quarantined, if "
+            "left out.",
+        ),
+    ] = None,
+    description: Annotated[str, typer.Option(help="For people.")] = "",
+    secret_stdin: Annotated[
+        bool, typer.Option("--secret-stdin", help="Read the secret (whsec_…) from standard input.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Add an endpoint. Its secret is shown now and never again."""
+    secret = sys.stdin.readline().strip() if secret_stdin else None
+    endpoint = _run(
+        lambda endpoints: endpoints.create(
+            url, description=description, event_types=event or None, secret=secret
+        )
+    )
+    views.show_secret(endpoint, as_json=as_json)
+
+
+@webhooks_app.command("list")
+def list_endpoints(as_json: AsJson = False) -> None:
+    """List the endpoints, the oldest first."""
+    views.show_all(_run(lambda endpoints: endpoints.list()), as_json=as_json)
+
+
+@webhooks_app.command("show")
+def show(endpoint_id: EndpointId, as_json: AsJson = False) -> None:
+    """Show an endpoint, without its secret."""
+    views.show(_run(lambda endpoints: endpoints.get(endpoint_id)), as_json=as_json)
+
+
+@webhooks_app.command("enable")
+def enable(endpoint_id: EndpointId) -> None:
+    """Send to it again, first what waits for it."""
+    _run(lambda endpoints: endpoints.change(endpoint_id, {"enabled": True}))
+    typer.echo(f"Enabled {endpoint_id}. What happened meanwhile it gets by `replay`.")
+
+
+@webhooks_app.command("disable")
+def disable(endpoint_id: EndpointId) -> None:
+    """Send nothing to it until it is enabled."""
+    _run(lambda endpoints: endpoints.change(endpoint_id, {"enabled": False}))
+    typer.echo(f"Disabled {endpoint_id}")
+
+
+@webhooks_app.command("rotate")
+def rotate(endpoint_id: EndpointId, as_json: AsJson = False) -> None:
+    """Give it a new secret, shown now and never again. The old one signs beside it for a while."""
+    views.show_secret(_run(lambda endpoints: endpoints.rotate(endpoint_id)), as_json=as_json)
+
+
+@webhooks_app.command("remove")
+def remove(endpoint_id: EndpointId) -> None:
+    """Remove it with its deliveries, also those that wait."""
+    _run(lambda endpoints: endpoints.delete(endpoint_id))
+    typer.echo(f"Removed {endpoint_id}")
+
+
+@webhooks_app.command("deliveries")
+def deliveries(
+    endpoint_id: EndpointId,
+    failed: Annotated[bool, typer.Option("--failed", help="Those given up alone.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List what was sent and what waits, newest first."""
+    status = DeliveryStatus.FAILED if failed else None
+    found = _run(lambda endpoints: _deliveries(endpoints, endpoint_id, status, limit))
+    views.show_deliveries(found, as_json=as_json)
+
+
+@webhooks_app.command("replay")
+def replay(
+    endpoint_id: EndpointId,
+    since: Since,
+    until: Until = None,
+    failed_only: Annotated[
+        bool, typer.Option("--failed-only", help="Not what was delivered.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send it the events of that time again, under the ids they had."""
+    due = _run(
+        lambda endpoints: endpoints.replay(
+            endpoint_id, since=since, until=until, only_failed=failed_only
+        )
+    )
+    views.show_replayed(due, as_json=as_json)
+
+
+async def _deliveries(
+    endpoints: Endpoints, endpoint_id: str, status: DeliveryStatus | None, limit: int
+) -> Sequence[DeliveryRecord]:
+    found: list[DeliveryRecord] = []
+    after: Cursor | None = None
+    while len(found) < limit:
+        page, after = await endpoints.deliveries(
+            endpoint_id, status=status, after=after, limit=min(_PAGE, limit - len(found))
+        )
+        found += page
+        if after is None:
+            break
+    return found
+
+
+def _run(work: Callable[[Endpoints], Awaitable[_T]]) -> _T:
+    async def with_endpoints() -> _T:
+        async with opened(settings) as endpoints:
+            return await work(endpoints)
+
+    settings = load_or_exit()
+    try:
+        return asyncio.run(with_endpoints())
+    except UploadgateError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None

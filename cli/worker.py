@@ -1,0 +1,61 @@
+"""`uploadgate worker`: what `serve` does beside the requests, without HTTP, and the queue."""
+
+import asyncio
+import signal
+from contextlib import ExitStack
+
+import typer
+
+import logs
+from cli.configuration import REFUSED, load_or_exit
+from cli.outcome import FAILED
+from settings import Settings
+
+
+def run() -> int:
+    """The exit code: 0 after SIGTERM or SIGINT, 1 should the work end by itself (its log says why),
+    2 for settings that were refused.
+    """
+    settings = load_or_exit()
+    with ExitStack() as life:
+        refusal = _claim(settings, life)
+        if refusal is not None:
+            typer.echo(refusal, err=True)
+            return REFUSED
+        logs.configure(settings.log_level, settings.log_format)
+        return asyncio.run(_work(settings))
+
+
+def _claim(settings: Settings, life: ExitStack) -> str | None:
+    from cli.sole_process import claim  # noqa: PLC0415 - loads the database's driver
+
+    return claim(settings.database.url.get_secret_value(), life)
+
+
+async def _work(settings: Settings) -> int:
+    from main import VERSION  # noqa: PLC0415 - after the settings have been accepted
+    from wiring import opened_worker  # noqa: PLC0415
+
+    stop = _stop_signal()
+    async with opened_worker(settings, VERSION) as work:
+        typer.echo("uploadgate works in the background", err=True)
+        told = asyncio.create_task(stop.wait())
+        await asyncio.wait([work, told], return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        typer.echo("uploadgate stops", err=True)
+    return 0 if stop.is_set() else FAILED
+
+
+def _stop_signal() -> asyncio.Event:
+    """The first signal ends the work cleanly; a second one does what it does to any program."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    signals = (signal.SIGTERM, signal.SIGINT)
+
+    def on_signal() -> None:
+        stop.set()
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+    for number in signals:
+        loop.add_signal_handler(number, on_signal)
+    return stop

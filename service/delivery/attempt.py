@@ -1,0 +1,95 @@
+"""One attempt at one delivery: signed, sent, written down, told to the log."""
+
+import random
+import time
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+
+from service.clock import Clock
+from service.delivery import signing
+from service.delivery.plan import Delivered, GiveUp, Retry, what_follows
+from service.delivery.ports import Answer, Delivery, NoAnswer, Outbox, Sender
+
+_log = structlog.get_logger("uploadgate.delivery")
+
+
+class Courier:
+    """`retry_seconds` are the pauses after failed attempts. `worker` is who holds the lease."""
+
+    def __init__(
+        self,
+        *,
+        outbox: Outbox,
+        sender: Sender,
+        retry_seconds: tuple[float, ...],
+        worker: str,
+        clock: Clock,
+    ) -> None:
+        self._outbox = outbox
+        self._sender = sender
+        self._pauses = retry_seconds
+        self._worker = worker
+        self._clock = clock
+
+    async def make(self, delivery: Delivery) -> None:
+        """Raises UnavailableError when what came of it could not be written."""
+        started = time.perf_counter()
+        outcome = await self._post(delivery)
+        after = what_follows(
+            outcome,
+            attempts=delivery.attempts,
+            pauses=self._pauses,
+            jitter=random.random(),  # noqa: S311 - no secret
+        )
+        _tell(delivery, after, round((time.perf_counter() - started) * 1000))
+        await self._write(delivery, after)
+
+    async def _post(self, delivery: Delivery) -> Answer | NoAnswer:
+        """The time is the attempt's own: receivers refuse what is minutes old."""
+        body, now = delivery.payload.encode(), int(self._clock().timestamp())
+        try:
+            headers = signing.signed_headers(delivery.event_id, now, body, delivery.secrets)
+            return await self._sender.post(delivery.url, headers, body)
+        except Exception:  # noqa: BLE001 - see below
+            # A fault of ours costs the message an attempt, as one of the receiver's does.
+            _log.exception("webhook.failed", **named(delivery))
+            return NoAnswer("internal_error")
+
+    async def _write(self, delivery: Delivery, after: Delivered | Retry | GiveUp) -> None:
+        now, worker = self._clock(), self._worker
+        match after:
+            case Delivered(status):
+                await self._outbox.delivered(delivery, worker, now, status)
+            case Retry(seconds, error, status):
+                due_at = now + timedelta(seconds=seconds)
+                await self._outbox.retry(
+                    delivery, worker, now, due_at=due_at, status=status, error=error
+                )
+            case GiveUp(error, status, gone):
+                if gone:
+                    await self._outbox.disable(delivery, now, "It answered 410 Gone")
+                await self._outbox.give_up(delivery, worker, now, status=status, error=error)
+
+
+def named(delivery: Delivery) -> dict[str, Any]:
+    """For the log. Of the URL the host alone: path and query may be as good as a password."""
+    return {
+        "event_id": delivery.event_id,
+        "endpoint_id": delivery.endpoint_id,
+        "host": urlsplit(delivery.url).hostname,
+        "attempt": delivery.attempts,
+    }
+
+
+def _tell(delivery: Delivery, after: Delivered | Retry | GiveUp, milliseconds: int) -> None:
+    facts = {**named(delivery), "status": after.status, "milliseconds": milliseconds}
+    match after:
+        case Delivered():
+            _log.info("webhook.delivered", **facts)
+        case Retry(seconds, error, _):
+            _log.warning("webhook.retried", cause=error, seconds=round(seconds), **facts)
+        case GiveUp(error, _, gone):
+            _log.error("webhook.given_up", cause=error, gone=gone, **facts)

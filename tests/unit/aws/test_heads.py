@@ -1,0 +1,248 @@
+"""HEADs over a real wire: botocore's answers, and what is asked again, for how long."""
+
+import asyncio
+import contextlib
+import time
+import traceback
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from structlog.testing import capture_logs
+
+from aws import heads as module
+from aws.clients import AwsClients
+from aws.heads import Heads
+from aws.s3 import S3Store
+from aws.signer.credentials import SigningCredentials
+from aws.signer.presigner import Presigner
+from errors import StoreRefusedError, StoreUnavailableError, UploadgateError
+from service.uploads.model import Checksum
+from service.uploads.ports import StoredObject
+from tests.fakes.http_stub import HttpStub, Reply, Request
+from tests.unit.aws.conftest import CALL_SECONDS, MAX_ATTEMPTS
+
+BUCKET, KEY = "uploads", "us-east-1:0000/upl_1/a b+ü.txt"
+SECRET, TOKEN = "the-service's-own-secret", "a/session+token=="
+USUAL = {"ETag": '"one"', "Content-Type": "text/plain"}
+
+
+async def keys() -> SigningCredentials:
+    return SigningCredentials("AKIAEXAMPLE", SECRET, TOKEN)
+
+
+def opened(url: str, **options: Any) -> contextlib.AbstractAsyncContextManager[Heads]:
+    usual = {
+        "connections": 4,
+        "connect_seconds": 2,
+        "read_seconds": 5,
+        "attempts": MAX_ATTEMPTS,
+        "call_seconds": CALL_SECONDS,
+    }
+    signer = Presigner(credentials=keys, region="us-east-1", endpoint=url)
+    return Heads.opened(signer, **(usual | options))
+
+
+@pytest.fixture
+async def store(
+    stub: HttpStub, clients: AwsClients, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[S3Store]:
+    monkeypatch.setattr(module, "_PAUSE", 0)
+    async with opened(stub.url) as heads:
+        yield S3Store(clients.s3, call_seconds=CALL_SECONDS, heads=heads)
+
+
+@pytest.fixture
+def botocores(stub: HttpStub, clients: AwsClients) -> S3Store:
+    return S3Store(clients.s3, call_seconds=CALL_SECONDS)
+
+
+async def told(store: S3Store) -> StoredObject | type[UploadgateError] | None:
+    try:
+        return await store.head(BUCKET, KEY)
+    except UploadgateError as error:
+        return type(error)
+
+
+def headed(*, size: int = 5, **headers: str) -> Reply:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(200, b"", {**USUAL, **named}, promised=size)
+
+
+async def test_a_head_tells_what_is_stored(store: S3Store, stub: HttpStub) -> None:
+    stub.answer = headed(
+        x_amz_version_id="v1", x_amz_checksum_crc32="DUoRhQ==", x_amz_meta_uploadgate_upload_id="u"
+    )
+    assert await store.head(BUCKET, KEY) == StoredObject(
+        size=5,
+        etag="one",
+        content_type="text/plain",
+        version_id="v1",
+        checksum=Checksum("CRC32", "DUoRhQ=="),
+        upload_id="u",
+    )
+
+
+async def test_it_is_asked_as_s3_wants_it_without_a_secret_in_the_address(
+    store: S3Store, stub: HttpStub
+) -> None:
+    stub.answer = headed()
+    await store.head(BUCKET, KEY)
+    (request,) = stub.requests
+    path = f"/{BUCKET}/us-east-1%3A0000/upl_1/a%20b%2B%C3%BC.txt"
+    assert (request.method, request.target) == ("HEAD", path)
+    assert request.headers["host"] == urlsplit(stub.url).netloc
+    assert request.headers["x-amz-checksum-mode"] == "ENABLED"
+    assert request.headers["x-amz-security-token"] == TOKEN
+    signed = request.headers["authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
+    sent = {name for name in request.headers if name.startswith("x-amz-")} | {"host"}
+    assert set(signed) == sent
+
+
+ANSWERS = {
+    "an object": headed(),
+    "of no bytes": headed(size=0),
+    "a large one": headed(size=2**45),
+    "without a type": Reply(200, b"", {"ETag": '"e-2"', "x-amz-version-id": "null"}, promised=0),
+    "an empty type": headed(Content_Type=""),
+    "a type with parameters": headed(Content_Type="text/html; charset=utf-8"),
+    "an etag without quotes": headed(ETag="one"),
+    "a weak etag": headed(ETag='W/"one"'),
+    "its upload": headed(x_amz_meta_uploadgate_upload_id="upl_1", x_amz_meta_other="upl_2"),
+    "its upload, written otherwise": headed(**{"X-Amz-Meta-Uploadgate-Upload-Id": "upl_1"}),
+    "no upload": headed(x_amz_meta_uploadgate_upload_id=""),
+    "an upload in UTF-8": headed(x_amz_meta_uploadgate_upload_id="Ã¼"),
+    "a version": headed(x_amz_version_id="v1"),
+    "a CRC32": headed(x_amz_checksum_crc32="DUoRhQ=="),
+    "a CRC64": headed(x_amz_checksum_crc64nvme="AAAAAAAAAAA=", x_amz_checksum_type="FULL_OBJECT"),
+    "both": headed(x_amz_checksum_crc64nvme="AAAAAAAAAAA=", x_amz_checksum_crc32="DUoRhQ=="),
+    "a composite": headed(x_amz_checksum_crc32="DUoRhQ==-3", x_amz_checksum_type="COMPOSITE"),
+    "a composite by its look": headed(x_amz_checksum_crc32="DUoRhQ==-3"),
+    "a composite by its type": headed(
+        x_amz_checksum_crc32="DUoRhQ==", x_amz_checksum_type="COMPOSITE"
+    ),
+    "another checksum": headed(x_amz_checksum_sha256="deadbeef"),
+    "a delete marker": Reply(404, b"", {"x-amz-delete-marker": "true", "x-amz-version-id": "v"}),
+    "nothing": Reply(404),
+    "no length": Reply(200, b"", {**USUAL, "Content-Length": ""}),
+    "no etag": Reply(200, b"", {}, promised=5),
+    "forbidden": Reply(403),
+    "unauthorized": Reply(401),
+    "not allowed": Reply(405),
+    "gone": Reply(410),
+    "locked away": Reply(409),
+    "busy": Reply(503),
+    "broken": Reply(500),
+    "too many": Reply(429),
+    "no gateway": Reply(502),
+    "unchanged": Reply(304),
+    "empty": Reply(204),
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
+async def test_botocore_would_say_the_same(
+    store: S3Store, botocores: S3Store, stub: HttpStub, answer: Reply
+) -> None:
+    stub.answer = answer
+    assert await told(store) == await told(botocores)
+
+
+LISTED = (
+    "<ListBucketResult><Contents><Key>{}</Key><Size>7</Size><ETag>&quot;e&quot;</ETag></Contents>"
+    "</ListBucketResult>"
+)
+UNREADABLE = StoredObject(size=7, etag="e", content_type="application/octet-stream", readable=False)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [Reply(400), headed(x_amz_meta_long="x" * 9000), headed(**{"x" * 9000: "long"})],
+    ids=["only the client has the key", "a long header", "a long name"],
+)
+@pytest.mark.parametrize("listed", [KEY, KEY + "2"])
+async def test_what_a_head_cannot_tell_a_listing_does(
+    store: S3Store, botocores: S3Store, stub: HttpStub, head: Reply, listed: str
+) -> None:
+    expected = UNREADABLE if listed == KEY else None
+
+    def answer(request: Request) -> Reply:
+        return head if request.method == "HEAD" else Reply(body=LISTED.format(listed).encode())
+
+    stub.answer = answer
+    assert await told(store) == expected
+    assert [request.method for request in stub.requests] == ["HEAD", "GET"]
+    assert await told(botocores) == expected
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind", "requests"),
+    [
+        (Reply(503), StoreUnavailableError, MAX_ATTEMPTS),
+        (Reply(500), StoreUnavailableError, MAX_ATTEMPTS),
+        (Reply(429), StoreUnavailableError, MAX_ATTEMPTS),
+        (Reply(403), StoreRefusedError, 1),
+        (Reply(301, b"", {"Location": "http://127.0.0.1:1/elsewhere"}), StoreRefusedError, 1),
+    ],
+)
+async def test_what_passes_is_tried_again_and_nothing_else(
+    store: S3Store, stub: HttpStub, reply: Reply, kind: type[UploadgateError], requests: int
+) -> None:
+    stub.answer = reply
+    assert await told(store) is kind
+    assert len(stub.requests) == requests
+    stub.script = [Reply(503)]
+    stub.answer = headed()
+    assert isinstance(await told(store), StoredObject)
+
+
+async def test_each_attempt_is_signed_anew(store: S3Store, stub: HttpStub) -> None:
+    signed = []
+
+    async def fresh() -> SigningCredentials:
+        signed.append(len(signed))
+        return SigningCredentials(f"AKIA{len(signed)}", SECRET, None)
+
+    signer = Presigner(credentials=fresh, region="us-east-1", endpoint=stub.url)
+    stub.script, stub.answer = [Reply(503)], headed()
+    async with Heads.opened(
+        signer, connections=1, connect_seconds=2, read_seconds=5, attempts=2, call_seconds=5
+    ) as heads:
+        await heads.head(BUCKET, KEY)
+    named = [request.headers["authorization"].split("/")[0] for request in stub.requests]
+    assert [name[-5:] for name in named] == ["AKIA1", "AKIA2"]
+
+
+async def test_a_store_that_is_not_there_is_away_and_no_error_tells_the_address(
+    stub: HttpStub, clients: AwsClients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PAUSE", 0)
+    async with opened("http://127.0.0.1:1") as heads:
+        with capture_logs() as logs, pytest.raises(StoreUnavailableError) as caught:
+            await heads.head(BUCKET, KEY)
+    written = "".join(traceback.format_exception(caught.value)) + str(logs)
+    assert "upl_1" not in written
+    assert SECRET not in written
+    assert [log["cause"] for log in logs] == ["ClientConnectorError"]
+
+
+async def test_a_store_that_hangs_is_unavailable_within_the_calls_time(stub: HttpStub) -> None:
+    stub.answer = Reply(hang=True)
+    began = time.monotonic()
+    async with opened(stub.url, call_seconds=0.05) as heads:
+        # More than there are connections: waiting for one's turn counts.
+        calls = [heads.head(BUCKET, KEY) for _ in range(8)]
+        found = await asyncio.gather(*calls, return_exceptions=True)
+    assert {type(one) for one in found} == {StoreUnavailableError}
+    assert time.monotonic() - began < 2
+
+
+async def test_no_byte_for_so_long_is_a_failed_attempt(
+    stub: HttpStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PAUSE", 0)
+    stub.script, stub.answer = [Reply(hang=True)], headed()
+    async with opened(stub.url, read_seconds=0.05) as heads:
+        assert await heads.head(BUCKET, KEY) is not None
+    assert len(stub.requests) == 2

@@ -8,7 +8,7 @@ from routers.problems import MEDIA_TYPE
 
 
 def customise(app: FastAPI) -> None:
-    """FastAPI files every model under application/json; a problem is application/problem+json."""
+    """FastAPI files every model under the route's own media type; a problem has one of its own."""
     plain = app.openapi
 
     def document() -> dict[str, Any]:
@@ -26,4 +26,5 @@ def _move_problems(responses: dict[str, Any]) -> None:
     for response in responses.values():
         content = response.get("content", {})
         if MEDIA_TYPE in content:
-            content[MEDIA_TYPE]["schema"] = content.pop("application/json")["schema"]
+            filed = next(name for name in content if name != MEDIA_TYPE)
+            content[MEDIA_TYPE]["schema"] = content.pop(filed)["schema"]

@@ -1,11 +1,13 @@
 """A scanner's tag at the embedded store is read for just the bytes that it was put on."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from aws.clients import opened
 from aws.s3 import S3Store
@@ -14,11 +16,18 @@ from service.uploads.model import Upload, UploadStatus
 from service.uploads.verdicts import Verdict
 from tests.fakes.records import upload
 from tests.integration import store
-from tests.integration.stack import Stack
+from tests.integration.replica import Replica, replica
+from tests.integration.stack import Stack, eventually
 from tests.integration.test_multiparts import access
 
 RULE = ScanRule(tag="Scan", clean=frozenset({"CLEAN"}), rejected=frozenset({"VIRUS"}))
 KEY = "users/usr_ada/scanned.bin"
+SETTINGS = {
+    "UPLOADGATE_UPLOADS__PROFILES": json.dumps({"held": {"quarantine": True}}),
+    "UPLOADGATE_COMPLETION__SCAN_TAG": "Scan",
+    "UPLOADGATE_COMPLETION__SCAN_CLEAN": '["CLEAN"]',
+    "UPLOADGATE_COMPLETION__SCAN_REJECTED": '["VIRUS"]',
+}
 
 
 @dataclass
@@ -86,3 +95,31 @@ async def test_a_tag_goes_with_the_bytes_that_it_was_put_on(quarantine: Quaranti
 
 async def test_what_is_not_there_has_no_tags(quarantine: Quarantine) -> None:
     assert await quarantine.store.tags(quarantine.bucket, f"{KEY}/no", version_id=None) == {}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def shop(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Replica]:
+    url = f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('scans') / 'records.db'}"
+    async with replica(stack, url, **SETTINGS) as running:
+        yield running
+
+
+@pytest.mark.parametrize(("value", "status"), [("CLEAN", "completed"), ("VIRUS", "rejected")])
+async def test_a_scanner_releases_or_rejects_what_is_in_quarantine(
+    stack: Stack, shop: Replica, value: str, status: str
+) -> None:
+    async with shop.sender() as sender:
+        upload = await sender.announce(5, profile="held")
+        assert (await sender.put(upload["put"], b"bytes")).status_code == 200
+        held = (await sender.complete(upload)).json()
+        assert held["status"] == "quarantined"
+        told = (await sender.ask("GET", f"/{upload['id']}/timeline")).json()
+        assert told["waiting_for"] == "verdict"
+        await asyncio.to_thread(
+            store.service(stack).put_object_tagging,
+            **store.place(upload),
+            Tagging={"TagSet": [{"Key": "Scan", "Value": value}]},
+        )
+        await sender.becomes(upload, status)
+        if status == "rejected":
+            await eventually(lambda: store.gone(stack, upload), "the object is gone")

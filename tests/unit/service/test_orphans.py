@@ -109,16 +109,26 @@ async def test_a_key_with_a_record_is_ours_in_no_users_folder_too(world: World) 
 
 async def test_the_newest_record_of_a_key_decides(world: World) -> None:
     for generation, status in enumerate((UploadStatus.DELETED, UploadStatus.PENDING)):
-        row = upload(id=f"upl_{generation}", key=OWN, status=status, generation=generation)
-        world.records.rows[row.id] = upload(
-            id=row.id,
+        row = upload(
+            id=f"upl_{generation}",
             key=OWN,
             status=status,
             generation=generation,
             expires_at=START + timedelta(days=30),
         )
+        world.records.rows[row.id] = row
     world.multiparts.begin(OWN)
     assert await world.left(8) == {OWN}
+
+
+async def test_a_walk_passes_over_what_it_leaves_alone(world: World) -> None:
+    world.multiparts.page_size = 2
+    kept = {f"exports/{number}" for number in range(4)}
+    for key in sorted(kept | {OWN}):
+        world.multiparts.begin(key)
+    world.clock.advance(8 * 86400)
+    assert [await world.orphans.step() for _ in range(3)] == [1, 1, 0]
+    assert {found.key for found in world.multiparts.under_way.values()} == kept
 
 
 async def test_a_step_is_a_page_and_the_next_goes_on(world: World) -> None:

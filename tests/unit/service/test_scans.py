@@ -71,6 +71,12 @@ async def test_there_is_none_on_other_bytes_than_the_pinned() -> None:
     assert await world.look(etag="two") is None
 
 
+async def test_nor_where_the_look_before_showed_other_bytes() -> None:
+    world = World()
+    world.store.tag(KEY, {"Scan": "CLEAN"})
+    assert await world.look(etag="two") is None
+
+
 @pytest.mark.parametrize("value", ["CLEAN", "VIRUS"])
 async def test_a_tag_is_never_taken_for_bytes_that_came_between(value: str) -> None:
     """Seen, then written again and tagged, then asked for its tags: they are the others'."""

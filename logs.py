@@ -20,6 +20,7 @@ _SIGNED = re.compile(r"(X-Amz-(?:Signature|Security-Token|Credential)=)[^&\s\"']
 _REFRESH = re.compile(r"\brt_[A-Za-z0-9_-]{16,}")
 # Tickets in addresses: companion ones, and those for one operation (JSON, then a signature).
 _TICKET = re.compile(r"\bupt_[A-Za-z0-9_-]{16,}|\bWyJ[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]+")
+_WEBHOOK = re.compile(r"\bwhsec_[A-Za-z0-9+/=]{16,}")
 _STRUCK = "***"
 
 # At debug these print requests whole, headers and all.
@@ -44,6 +45,7 @@ def _strike(value: Any) -> Any:
         value = _JWT.sub(_STRUCK, value)
         value = _SIGNED.sub(rf"\1{_STRUCK}", value)
         value = _TICKET.sub(_STRUCK, value)
+        value = _WEBHOOK.sub(_STRUCK, value)
         return _REFRESH.sub(_STRUCK, value)
     if isinstance(value, dict):
         return {

@@ -327,9 +327,25 @@ async def test_a_lease_that_ran_out_is_taken_over_and_its_holder_writes_nothing(
     (slow,) = await claim(outbox, START)
     assert await replayed(records, span(only_failed=only_failed), now=START + LEASE) == 1
     await outbox.give_up(slow, "w", LATER, status=500, error="http_500")
-    assert await waiting(database) == [slow.event_id]
+    (row,) = await rows(database)
+    assert (row["done_at"], row["leased_by"], row["attempts"]) == (None, None, 0)
     (again,) = await claim(outbox)
     assert again.attempts == 1
+
+
+@pytest.mark.parametrize("only_failed", [False, True])
+async def test_a_replay_is_of_one_endpoint(
+    records: SqlEndpoints, outbox: SqlOutbox, database: Database, *, only_failed: bool
+) -> None:
+    for number in (1, 2):
+        await records.add(endpoint(number), most=2)
+    await happen(database, 1, spread=False)
+    await outbox.fan_out(START, 10)
+    for delivery in await claim(outbox, START):
+        await outbox.give_up(delivery, "w", START, status=500, error="http_500")
+    assert await replayed(records, span(only_failed=only_failed)) == 1
+    (again,) = await claim(outbox)
+    assert again.endpoint_id == "whe_1"
 
 
 async def test_a_replay_beside_the_drainers_loses_and_doubles_no_delivery(

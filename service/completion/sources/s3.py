@@ -15,7 +15,7 @@ Object tags count as news, too: a scanner gives its verdict by one. AWS calls th
 from collections.abc import Mapping
 from datetime import datetime
 from itertools import zip_longest
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_to_bytes
 
 from errors import WebhookMalformedError
 from service.completion.events import ObjectEvent, Source, dedupe_key
@@ -96,8 +96,8 @@ def _decoded_key(encoded: object) -> str:
     if not isinstance(encoded, str):
         raise WebhookMalformedError("The message's object key is not text")
     try:
-        return object_key(unquote_plus(encoded, errors="strict"))
-    except UnicodeDecodeError:
+        return object_key(unquote_to_bytes(encoded.replace("+", " ")).decode())
+    except UnicodeError:
         raise WebhookMalformedError("The message's object key is not UTF-8") from None
 
 

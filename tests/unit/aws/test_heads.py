@@ -172,8 +172,38 @@ async def test_what_a_head_cannot_tell_a_listing_does(
 
     stub.answer = answer
     assert await told(store) == expected
-    assert [request.method for request in stub.requests] == ["HEAD", "GET"]
+    asked = [request.method for request in stub.requests]
+    assert asked == ["HEAD", "GET", "HEAD"] if expected else ["HEAD", "GET"]
     assert await told(botocores) == expected
+
+
+@pytest.mark.parametrize("head", [Reply(400), headed(x_amz_meta_long="x" * 9000)])
+async def test_an_object_that_can_be_read_again_is_not_unreadable(
+    store: S3Store, stub: HttpStub, head: Reply
+) -> None:
+    stub.script = [head, Reply(body=LISTED.format(KEY).encode())]
+    stub.answer = headed()
+    found = await told(store)
+    assert isinstance(found, StoredObject)
+    assert (found.readable, found.etag) == (True, "one")
+
+
+async def test_an_answer_that_is_no_http_says_nothing_of_the_object(
+    store: S3Store, botocores: S3Store, stub: HttpStub
+) -> None:
+    garbage, listed = Reply(7), Reply(body=LISTED.format(KEY).encode())
+    stub.answer = lambda request: garbage if request.method == "HEAD" else listed
+    assert await told(store) is StoreUnavailableError
+    assert await told(botocores) is StoreUnavailableError
+    assert {request.method for request in stub.requests} == {"HEAD"}
+
+
+async def test_headers_beyond_number_are_the_objects_own(store: S3Store, stub: HttpStub) -> None:
+    names = {f"x-amz-meta-{number}": "x" for number in range(200)}
+    many = Reply(200, b"", USUAL | names, promised=5)
+    listed = Reply(body=LISTED.format(KEY).encode())
+    stub.answer = lambda request: many if request.method == "HEAD" else listed
+    assert await told(store) == UNREADABLE
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,8 @@ def test_tags_are_news_of_a_version_that_is_known_and_any_number_of_times(name: 
 def test_a_store_that_numbers_tagging_says_which_it_was() -> None:
     tagged = record("eventName", "s3:ObjectCreated:PutTagging")
     assert keys(tagged, fallback_id="a") == keys(tagged, fallback_id="b") != keys(RECORD)
+    bare = {**unversioned(), "eventName": "s3:ObjectCreated:PutTagging"}
+    assert keys(bare) != keys(unversioned()), "though the number is the same"
 
 
 def test_the_null_version_tells_no_two_writes_apart() -> None:

@@ -253,6 +253,6 @@ deliveries = Table(
     Column("done_at", UtcDateTime),
     Column("delivered", Boolean, nullable=False, default=False),
     UniqueConstraint("event_id", "endpoint_id"),
-    Index("ix_deliveries_waiting", "due_at", "id", **_where("done_at IS NULL")),
+    Index("ix_deliveries_waiting", "endpoint_id", "due_at", "id", **_where("done_at IS NULL")),
     Index(None, "endpoint_id", "id"),
 )

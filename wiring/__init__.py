@@ -53,7 +53,7 @@ async def opened_services(settings: Settings, version: str) -> AsyncIterator[Ser
             accounts.delete_expired,
             lambda: parts.keys.forget(utc_now() - _kept(settings)),
             lambda: tickets.forget(utc_now()),
-            room.forget,
+            room.retention.forget,
         ]
         work = _live(parts, works, chores, services.readiness, version)
         await stack.enter_async_context(background.running(work, services.readiness))
@@ -78,7 +78,7 @@ async def opened_worker(settings: Settings, version: str) -> AsyncIterator[async
         if parts.clients.sqs is not None:
             works.append(consumer_of(settings, parts.clients, completion).run)
         readiness = _readiness(parts)
-        work = _live(parts, works, [room.forget], readiness, version)
+        work = _live(parts, works, [room.retention.forget], readiness, version)
         yield await stack.enter_async_context(background.running(work, readiness))
 
 

@@ -13,6 +13,7 @@ from service.delivery.drainer import Drainer, DrainLimits
 from service.delivery.endpoints import EndpointLimits, Endpoints
 from service.delivery.hub import Hub
 from service.delivery.news import News
+from service.delivery.retention import Retention
 from service.delivery.streams import Streams, StreamTimes
 from settings import DeliverySettings, EventSettings, Settings
 from state.buses import opened_bus
@@ -21,28 +22,18 @@ from state.endpoints import SqlEndpoints
 from state.feed import SqlEventFeed
 from state.outbox import SqlOutbox
 
-_MOST_FORGOTTEN = 1000  # of one transaction
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryRoom:
-    outbox: SqlOutbox
     drainer: Drainer
     endpoints: Endpoints
     news: News
     streams: Streams
-    keep: timedelta
+    retention: Retention
 
     def announce(self, user_id: str) -> None:
         """Implements service.delivery.ports.Announce."""
         self.news.announce(user_id)
         self.drainer.news()
-
-    async def forget(self) -> None:
-        """A chore: what is older than it is kept, some at a time."""
-        before = utc_now() - self.keep
-        while await self.outbox.forget(before, _MOST_FORGOTTEN) == _MOST_FORGOTTEN:
-            pass
 
 
 @asynccontextmanager
@@ -77,12 +68,11 @@ async def opened_delivery(
         )
         outbox = SqlOutbox(database)
         yield DeliveryRoom(
-            outbox=outbox,
             drainer=Drainer(outbox=outbox, sender=sender, limits=_limits(values), clock=utc_now),
             endpoints=endpoints_of(values, database, guard),
             news=News(hub=hub if streams else None, bus=bus),
             streams=_streams(settings.events, database, hub),
-            keep=timedelta(days=values.keep_days),
+            retention=Retention(outbox, keep=timedelta(days=values.keep_days), clock=utc_now),
         )
 
 

@@ -42,7 +42,7 @@ def delivery(number: int, endpoint: str = "a", **changes: Any) -> Delivery:
 
 class MemoryOutbox:
     """Implements service.delivery.ports.Outbox. `unspread` deliveries are made by the next fan_out;
-    while `away`, everything raises UnavailableError.
+    while `away`, everything raises UnavailableError. `old` events can be forgotten.
     """
 
     def __init__(self, *deliveries: Delivery) -> None:
@@ -50,6 +50,8 @@ class MemoryOutbox:
         self.unspread: list[Delivery] = []
         self.disabled: dict[str, str] = {}
         self.claims = 0
+        self.forgot: list[tuple[datetime, int]] = []
+        self.old = 0
         self.away = False
 
     def _here(self) -> None:
@@ -110,7 +112,10 @@ class MemoryOutbox:
         self.disabled[delivery.endpoint_id] = reason
 
     async def forget(self, before: datetime, limit: int) -> int:
-        raise NotImplementedError
+        batch = min(limit, self.old)
+        self.old -= batch
+        self.forgot.append((before, batch))
+        return batch
 
     def _end(self, delivery: Delivery, worker: str, **values: Any) -> None:
         self._here()

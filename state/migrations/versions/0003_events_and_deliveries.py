@@ -92,7 +92,7 @@ def upgrade() -> None:
         )
         batch_op.create_index(
             "ix_deliveries_waiting",
-            ["due_at", "id"],
+            ["endpoint_id", "due_at", "id"],
             unique=False,
             postgresql_where=sa.text("done_at IS NULL"),
             sqlite_where=sa.text("done_at IS NULL"),

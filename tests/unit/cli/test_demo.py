@@ -152,7 +152,7 @@ def test_the_summary_is_readable(teller: Teller) -> None:
     application.heard["evt_1"] = Heard("evt_1", SENT, {"type": "upload.completed", "data": {}})
     summary.tell("demo", [act], application, teller)
     told = _told(teller)
-    assert "64 MiB by relay  completed; 8 parts, 8 stored, 2 refused; 2.00 s" in told
+    assert "64 MiB by relay        completed; 8 parts, 8 stored, 2 refused; 2.00 s" in told
     assert "through the service: 3.00 MiB" in told
     assert '"id": "upl_1"' in told
     assert "1 upload.completed; 0 repeated, 0 with a wrong signature" in told

@@ -67,7 +67,7 @@ async def test_a_step_spreads_claims_and_delivers() -> None:
     assert await drainer.step() == 0
 
 
-async def test_a_message_is_what_a_receiver_verifies(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_message_is_what_a_receiver_verifies() -> None:
     old = signing.new_secret()
     world = World(delivery(1, payload='{"é":"🎉"}', secrets=(SECRET, old)))
     await world.drainer().step()
@@ -317,11 +317,14 @@ async def test_cancelling_ends_it_although_something_fails_at_that_moment(
     claiming = asyncio.Event()
 
     async def fails_when_cancelled(*_args: Any, **_kwargs: Any) -> Any:
+        first = not claiming.is_set()
         claiming.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            raise UnavailableError from None
+            if first:
+                raise UnavailableError from None
+            raise
 
     monkeypatch.setattr(world.outbox, "claim", fails_when_cancelled)
     async with running(world.drainer()) as task:

@@ -1,11 +1,12 @@
 """What goes to the other replicas, what comes from them, and a bus that is away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
+from errors import UnavailableError
 from service.delivery import news as news_module
 from service.delivery.hub import Hub
 from service.delivery.news import News, pause_seconds
@@ -80,23 +81,37 @@ async def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [len(batch) for batch in bus.published] == [3]
 
 
-async def test_what_a_bus_did_not_take_goes_out_when_it_is_back(
-    monkeypatch: pytest.MonkeyPatch,
+class Refusing(MemoryBus):
+    """Takes its time to say that it takes nothing, once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.answers = asyncio.Event(), asyncio.Event()
+
+    async def publish(self, user_ids: Collection[str]) -> None:
+        if not self.answers.is_set():
+            self.asked.set()
+            await self.answers.wait()
+            raise UnavailableError
+        await super().publish(user_ids)
+
+
+@pytest.mark.parametrize(("meanwhile", "kept"), [(1, 3), (5, 3)])
+async def test_what_a_bus_did_not_take_goes_out_when_it_is_back_within_the_bound(
+    monkeypatch: pytest.MonkeyPatch, meanwhile: int, kept: int
 ) -> None:
     monkeypatch.setattr(news_module, "_MOST_WAITING", 3)
-    bus = MemoryBus()
+    bus = Refusing()
     news = News(hub=None, bus=bus, retry_seconds=0.001)
-    bus.away = True
     async with running(news):
         for user_id in ("ada", "eve"):
             news.announce(user_id)
-            await asyncio.sleep(0)
-        for number in range(10):
-            await asyncio.sleep(0.001)
+        await bus.asked.wait()
+        for number in range(meanwhile):
             news.announce(str(number))
-        bus.away = False
+        bus.answers.set()
         await eventually(lambda: len(bus.published) > 0)
-    assert len(bus.published[0]) == 3
+    assert [len(batch) for batch in bus.published] == [kept]
 
 
 async def test_a_fault_of_the_bus_is_told_and_ends_nothing() -> None:

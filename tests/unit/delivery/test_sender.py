@@ -335,9 +335,7 @@ async def test_of_several_addresses_one_that_answers_is_found() -> None:
         assert await post(url, Names(["::1", "127.0.0.1"])) == Answer(200)
 
 
-async def test_many_at_once_go_each_to_their_own(
-    both_ports: tuple[socket.socket, socket.socket, int],
-) -> None:
+async def test_many_at_once_go_each_to_their_own() -> None:
     async with HttpStub.serving() as one, HttpStub.serving() as other, sender() as opened:
         urls = [one.url, other.url.replace("127.0.0.1", "receiver"), "http://127.0.0.2:1/"] * 10
         found = await asyncio.gather(*(opened.post(url, HEADERS, BODY) for url in urls))

@@ -564,6 +564,10 @@ def _contradictions(settings: Settings) -> list[str]:
         found.append("aws.access_key_id and aws.secret_access_key go together")
     if any("*" in origin and origin != "*" for origin in settings.http.cors_origins):
         found.append("http.cors_origins takes whole origins, not patterns")
+    if settings.redis.url is not None and not settings.redis.url.get_secret_value().startswith(
+        ("redis://", "rediss://", "unix://")
+    ):
+        found.append("redis.url is none of redis://, rediss:// and unix://")
     if settings.delivery.lease_seconds <= settings.delivery.timeout_seconds:
         found.append("delivery.lease_seconds must be longer than delivery.timeout_seconds")
     if settings.completion.scan_tag and set(settings.completion.scan_clean) & set(

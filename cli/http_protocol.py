@@ -86,6 +86,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._useless = 0
         self._end_deadline()
         super().on_headers_complete()
+        # For an answer whose client takes nothing: closing would wait for what it has not taken.
+        self.scope.setdefault("extensions", {})["uploadgate.abort"] = self.transport.abort
 
     def on_body(self, body: bytes) -> None:
         self._useless = 0

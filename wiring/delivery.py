@@ -22,6 +22,7 @@ from state.endpoints import SqlEndpoints
 from state.feed import SqlEventFeed
 from state.outbox import SqlOutbox
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryRoom:
     drainer: Drainer

@@ -10,7 +10,7 @@ from service.delivery.ports import FeedEvent
 
 class MemoryFeed:
     """Implements service.delivery.ports.EventFeed. While `open` is not set, nobody gets an answer;
-    `most` is how many asked at once.
+    `most` is how many asked at once. `padding` makes events larger.
     """
 
     def __init__(self) -> None:
@@ -19,12 +19,13 @@ class MemoryFeed:
         self.open = asyncio.Event()
         self.open.set()
         self.away = False
+        self.padding = ""
         self.looks = self.asking = self.most = 0
 
     def add(self, user_id: str = "ada", kind: str = "upload.completed") -> int:
         self.numbers[user_id] += 1
         number = self.numbers[user_id]
-        self.events[user_id].append(FeedEvent(number, kind, f'{{"n":{number}}}'))
+        self.events[user_id].append(FeedEvent(number, kind, f'{{"n":{number}}}{self.padding}'))
         return number
 
     def delete(self, *numbers: int, user_id: str = "ada") -> None:

@@ -1,6 +1,7 @@
 """A real Valkey or Redis that listens on a Unix socket only, and keeps nothing."""
 
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -47,6 +48,17 @@ class RedisServer:
             self._process.wait(_START_SECONDS)
             self._process = None
             self._socket.unlink(missing_ok=True)
+
+    def freeze(self) -> None:
+        """Nothing is answered any more, and nothing is closed."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def _listens(self) -> bool:
         with socket.socket(socket.AF_UNIX) as client:

@@ -165,6 +165,21 @@ async def _cut_while_listening(way: Way, bus: Bus) -> None:
         await anext(user_ids)
 
 
+async def test_a_connection_that_was_cut_is_never_made_anew_in_silence(way: Way) -> None:
+    """What was published meanwhile is lost: whoever listens has to know."""
+    bus = await way.bus()
+    async with asyncio.timeout(30):
+        with pytest.raises(UnavailableError):
+            await _cut_for_a_moment_while_listening(way, bus)
+
+
+async def _cut_for_a_moment_while_listening(way: Way, bus: Bus) -> None:
+    async with bus.listening() as user_ids:
+        await way.cut()
+        await way.mend()
+        await anext(user_ids)
+
+
 async def test_a_silent_connection_is_asked_whether_it_lives_and_goes_on(way: Way) -> None:
     one, other = await way.bus(), await way.bus(silence=0.001)
     async with other.listening() as user_ids:
@@ -275,6 +290,18 @@ async def test_listening_takes_no_connection_of_the_pool(postgres: Database) -> 
     async with bus.listening():
         await postgres.ping()
         await bus.publish({"usr_ada"})
+        assert await _connections(postgres) == 2
+
+    async def one() -> bool:
+        return await _connections(postgres) == 1
+
+    await eventually(one)
+
+
+async def _connections(database: Database) -> int:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    async with database.transaction() as connection:
+        return int((await connection.execute(text(query))).scalar_one())
 
 
 async def test_news_beyond_all_bounds_end_the_connection(
@@ -309,6 +336,31 @@ async def _listen_to_silence(bus: PostgresBus) -> None:
     async with bus.listening() as user_ids:
         inflow = user_ids.ag_frame.f_locals["inflow"]  # type: ignore[attr-defined]
         inflow.driver._transport.pause_reading()
+        await anext(user_ids)
+
+
+# --- Redis alone ----------------------------------------------------------------------------------
+
+
+async def test_a_redis_that_answers_nothing_any_more_is_lost(redis_server: RedisServer) -> None:
+    async with (
+        asyncio.timeout(30),
+        RedisBus.opened(
+            redis_server.url, prefix="test", timeout_seconds=0.1, silence_seconds=0.01
+        ) as bus,
+    ):
+        try:
+            with pytest.raises(UnavailableError):
+                await _freeze_while_listening(redis_server, bus)
+            with pytest.raises(UnavailableError):
+                await bus.publish({"usr_ada"})
+        finally:
+            redis_server.thaw()
+
+
+async def _freeze_while_listening(server: RedisServer, bus: RedisBus) -> None:
+    async with bus.listening() as user_ids:
+        server.freeze()
         await anext(user_ids)
 
 

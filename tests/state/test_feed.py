@@ -115,7 +115,7 @@ async def test_a_database_that_is_away_is_said() -> None:
 # --- commits out of order -------------------------------------------------------------------------
 # Only Postgres has two transactions at once. With numbers of a database sequence (tried: `_next` of
 # state/events.py as SELECT nextval('…')) the second commits first, the reader sees 2 and goes on
-# after it, and both tests fail for the first event, which nobody is ever told of.
+# after it, and the first test fails: of event 1 nobody is ever told.
 
 
 class Reader:

@@ -29,7 +29,7 @@ async def test_a_page_of_ours_may_call(caller: httpx.AsyncClient, method: str) -
         {"Origin": "https://app.example.evil.example"},
         {"Origin": "http://app.example"},
         {"Origin": "null"},
-        {"Origin": ORIGIN, "Access-Control-Request-Method": "PATCH"},
+        {"Origin": ORIGIN, "Access-Control-Request-Method": "TRACE"},
         {"Origin": ORIGIN, "Access-Control-Request-Headers": "x-other"},
     ],
 )

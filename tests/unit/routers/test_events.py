@@ -2,89 +2,18 @@
 
 import asyncio
 import json
-from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from structlog.testing import capture_logs
 
-import errors
-import routers.events
-from auth.callers import UPLOADS, Caller, UnverifiedToken
-from routers import problems
 from routers.event_stream import ABORT
-from routers.middleware.access_log import AccessLog
-from routers.middleware.admission import Admission
-from routers.middleware.body_limit import BodyLimit
-from routers.middleware.faults import FaultBarrier
-from routers.middleware.request_id import RequestId
-from service.delivery.hub import Hub
-from service.delivery.streams import Streams, StreamTimes
-from tests.fakes.clock import Clock
+from tests.fakes.event_house import EventHouse
 from tests.fakes.event_page import Event, Page, opened
 from tests.fakes.eventually import eventually
-from tests.fakes.feed import MemoryFeed
-
-TOKEN = {"Authorization": "Bearer of-ada"}
-LONG = 3600.0
 
 
-class House:
-    """The route as main wires it; `life` is what is left of the token's, in seconds."""
-
-    def __init__(self, *, life: float = LONG, **changes: float) -> None:
-        times = {"heartbeat": LONG, "look": LONG, "send": LONG, **changes}
-        self.life = life
-        self.clock = Clock()
-        self.feed = MemoryFeed()
-        self.hub = Hub(max_streams=4, max_per_user=2)
-        self.streams = Streams(
-            feed=self.feed, hub=self.hub, times=StreamTimes(**times), clock=self.clock
-        )
-        self.scopes = frozenset({UPLOADS})
-        self.app = self._app()
-
-    def _app(self) -> FastAPI:
-        app = FastAPI()
-        app.include_router(routers.events.router)
-        problems.install(app)
-        app.add_middleware(FaultBarrier)
-        app.add_middleware(
-            Admission,
-            max_concurrent=1,
-            max_concurrent_webhooks=1,
-            max_concurrent_relays=1,
-            max_concurrent_streams=3,
-            long_bodies=[],
-            max_waiting=0,
-            wait_seconds=5,
-        )
-        app.add_middleware(
-            BodyLimit, largest=100, larger={}, seconds=5, idle_seconds=5, least_rate=1
-        )
-        app.add_middleware(AccessLog)
-        app.add_middleware(RequestId)
-        return app
-
-    async def authenticate(self, token: UnverifiedToken) -> Caller:
-        if not token.startswith("of-"):
-            raise errors.InvalidTokenError
-        expires_at = self.clock() + timedelta(seconds=self.life)
-        return Caller(token.removeprefix("of-"), "Ada", self.scopes, expires_at)
-
-    def page(self, headers: dict[str, str] | None = None, **scope: Any) -> Page:
-        services = SimpleNamespace(accounts=self, streams=self.streams)
-        state = {"services": services}
-        return Page(TOKEN | (headers or {}), state=state, **scope)
-
-    def happen(self) -> None:
-        self.feed.add()
-        self.hub.wake("ada")
-
-
-async def refused(house: House, page: Page) -> Any:
+async def refused(house: EventHouse, page: Page) -> Any:
     async with opened(house.app, page) as task, asyncio.timeout(5):
         await task
     assert page.headers["content-type"] == "application/problem+json"
@@ -92,14 +21,14 @@ async def refused(house: House, page: Page) -> Any:
 
 
 async def test_the_first_frame_comes_at_once_and_says_where_to_go_on() -> None:
-    house = House()
+    house = EventHouse()
     house.feed.add()
     page = house.page()
     async with opened(house.app, page):
         [ready] = await page.next()
         assert ready.event == "ready"
         assert (ready.id, ready.retry) == ("1", "3000")
-        assert json.loads(ready.data or "") == {"sequence": 1, "heartbeat_seconds": LONG}
+        assert json.loads(ready.data or "") == {"sequence": 1, "heartbeat_seconds": 3600}
         assert page.status == 200
         assert page.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert page.headers["cache-control"] == "no-store"
@@ -109,7 +38,7 @@ async def test_the_first_frame_comes_at_once_and_says_where_to_go_on() -> None:
 
 
 async def test_an_event_is_its_number_its_type_and_its_payload_in_one_line() -> None:
-    house = House()
+    house = EventHouse()
     page = house.page()
     async with opened(house.app, page):
         await page.next()
@@ -120,7 +49,7 @@ async def test_an_event_is_its_number_its_type_and_its_payload_in_one_line() -> 
 
 @pytest.mark.parametrize(("seen", "replayed"), [("0", 3), ("2", 1), ("3", 0), ("00", 3)])
 async def test_a_page_that_comes_back_gets_what_it_has_not_seen(seen: str, replayed: int) -> None:
-    house = House()
+    house = EventHouse()
     for _ in range(3):
         house.feed.add()
     page = house.page({"Last-Event-ID": seen})
@@ -136,7 +65,7 @@ async def test_a_page_that_comes_back_gets_what_it_has_not_seen(seen: str, repla
     "seen", ["", "x", "-1", "1.0", "+1", "1 2", "0x1", "\xb2", "9" * 19, "1" * 20, "1" * 5000]
 )
 async def test_an_id_that_means_nothing_is_ignored(seen: str) -> None:
-    house = House()
+    house = EventHouse()
     house.feed.add()
     page = house.page()
     page.scope["headers"].append((b"last-event-id", seen.encode("latin-1", "ignore")))
@@ -147,7 +76,7 @@ async def test_an_id_that_means_nothing_is_ignored(seen: str) -> None:
 
 
 async def test_where_events_are_gone_the_page_is_told_to_list_again() -> None:
-    house = House()
+    house = EventHouse()
     for _ in range(3):
         house.feed.add()
     house.feed.delete(1, 2)
@@ -158,7 +87,7 @@ async def test_where_events_are_gone_the_page_is_told_to_list_again() -> None:
 
 
 async def test_silence_is_broken_by_comments() -> None:
-    house = House(heartbeat=0.01)
+    house = EventHouse(heartbeat=0.01)
     page = house.page()
     async with opened(house.app, page):
         assert (await page.next(3))[1:] == [Event(comment="")] * 2
@@ -166,7 +95,7 @@ async def test_silence_is_broken_by_comments() -> None:
 
 
 async def test_the_token_ends_the_stream_and_the_page_is_told() -> None:
-    house = House(life=0.02)
+    house = EventHouse(life=0.02)
     page = house.page()
     async with opened(house.app, page) as task:
         [_, end] = await page.next(2)
@@ -177,7 +106,7 @@ async def test_the_token_ends_the_stream_and_the_page_is_told() -> None:
 
 
 async def test_a_replica_that_goes_tells_the_page_and_when_to_come_back() -> None:
-    house = House()
+    house = EventHouse()
     page = house.page()
     async with opened(house.app, page) as task:
         await page.next()
@@ -191,7 +120,7 @@ async def test_a_replica_that_goes_tells_the_page_and_when_to_come_back() -> Non
 
 
 async def test_a_page_that_leaves_is_noticed_at_once() -> None:
-    house = House()
+    house = EventHouse()
     page = house.page()
     async with opened(house.app, page) as task:
         await page.next()
@@ -203,7 +132,7 @@ async def test_a_page_that_leaves_is_noticed_at_once() -> None:
 
 
 async def test_a_page_that_takes_nothing_is_cut_off() -> None:
-    house = House(send=0.05)
+    house = EventHouse(send=0.05)
     page = house.page()
     with capture_logs() as found:
         async with opened(house.app, page) as task:
@@ -218,7 +147,7 @@ async def test_a_page_that_takes_nothing_is_cut_off() -> None:
 
 
 async def test_where_the_server_can_it_drops_what_was_not_taken() -> None:
-    house = House(send=0.05)
+    house = EventHouse(send=0.05)
     page = house.page()
     page.scope["extensions"] = {ABORT: page.leave}
     async with opened(house.app, page) as task:
@@ -231,7 +160,7 @@ async def test_where_the_server_can_it_drops_what_was_not_taken() -> None:
 
 
 async def test_one_that_takes_slowly_is_not_cut_off_and_misses_nothing() -> None:
-    house = House()
+    house = EventHouse()
     page = house.page()
     async with opened(house.app, page):
         await page.next()
@@ -244,7 +173,7 @@ async def test_one_that_takes_slowly_is_not_cut_off_and_misses_nothing() -> None
 
 
 async def test_a_user_has_so_many_streams_at_once() -> None:
-    house = House()
+    house = EventHouse()
     first, second = house.page(), house.page()
     async with opened(house.app, first), opened(house.app, second) as leaving:
         await first.next()
@@ -260,7 +189,7 @@ async def test_a_user_has_so_many_streams_at_once() -> None:
 
 
 async def test_streams_hold_no_place_of_the_apis_and_have_a_bound_of_their_own() -> None:
-    house = House()
+    house = EventHouse()
     pages = [house.page({"Authorization": f"Bearer of-{number}"}) for number in range(3)]
     async with (
         opened(house.app, pages[0]),
@@ -274,7 +203,7 @@ async def test_streams_hold_no_place_of_the_apis_and_have_a_bound_of_their_own()
 
 
 async def test_a_database_that_is_away_is_a_problem_like_any_other() -> None:
-    house = House()
+    house = EventHouse()
     house.feed.away = True
     page = house.page()
     assert await refused(house, page) == "unavailable"
@@ -286,51 +215,53 @@ async def test_a_database_that_is_away_is_a_problem_like_any_other() -> None:
     ("authorization", "code"), [("", "not_authenticated"), ("Bearer x", "invalid_token")]
 )
 async def test_the_token_is_needed(authorization: str, code: str) -> None:
-    house = House()
+    house = EventHouse()
     page = house.page({"Authorization": authorization})
     assert await refused(house, page) == code
     assert page.status == 401
 
 
 async def test_a_token_in_the_address_is_none() -> None:
-    house = House()
+    house = EventHouse()
     query = b"access_token=of-ada&token=of-ada"
     page = house.page({"Authorization": ""}, query_string=query)
     assert await refused(house, page) == "not_authenticated"
 
 
 async def test_a_token_for_other_things_is_refused() -> None:
-    house = House()
+    house = EventHouse()
     house.scopes = frozenset({"admin"})
     assert await refused(house, house.page()) == "missing_scope"
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "DELETE"])
 async def test_there_is_nothing_but_listening(method: str) -> None:
-    house = House()
+    house = EventHouse()
     assert await refused(house, house.page(method=method)) == "method_not_allowed"
 
 
 async def test_a_fault_cuts_the_stream_and_is_told_in_the_log(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    house = House()
+    house = EventHouse()
 
     async def fails(*_: Any) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(house.feed, "after", fails)
     page = house.page()
-    async with opened(house.app, page) as task:
-        await page.next()
-        with pytest.raises(ZeroDivisionError):
-            await task
+    with capture_logs() as found:
+        async with opened(house.app, page) as task:
+            await page.next()
+            with pytest.raises(ZeroDivisionError):
+                await task
+    assert [line["event"] for line in found] == ["unhandled error", "request"]
     assert not page.ended
     assert len(house.hub) == 0
 
 
 async def test_the_line_in_the_log_comes_at_the_end_with_what_was_sent() -> None:
-    house = House()
+    house = EventHouse()
     page = house.page()
     with capture_logs() as found:
         async with opened(house.app, page) as task:
@@ -346,7 +277,7 @@ async def test_the_line_in_the_log_comes_at_the_end_with_what_was_sent() -> None
 
 
 async def test_who_is_cancelled_while_sending_leaves_nothing_behind() -> None:
-    house = House()
+    house = EventHouse()
     page = house.page()
     async with opened(house.app, page):
         await page.next()
@@ -357,7 +288,7 @@ async def test_who_is_cancelled_while_sending_leaves_nothing_behind() -> None:
 
 
 async def test_the_document_says_that_it_is_a_stream() -> None:
-    operation = House().app.openapi()["paths"]["/v1/events"]["get"]
+    operation = EventHouse().app.openapi()["paths"]["/v1/events"]["get"]
     assert operation["operationId"] == "stream_events"
     assert "text/event-stream" in operation["responses"]["200"]["content"]
     assert {"401", "403", "429", "503"} <= set(operation["responses"])

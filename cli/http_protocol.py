@@ -87,7 +87,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._end_deadline()
         super().on_headers_complete()
         # For an answer whose client takes nothing: closing would wait for what it has not taken.
-        self.scope.setdefault("extensions", {})["uploadgate.abort"] = self.transport.abort
+        self.scope["extensions"] = {"uploadgate.abort": self.transport.abort}  # type: ignore[dict-item]
 
     def on_body(self, body: bytes) -> None:
         self._useless = 0

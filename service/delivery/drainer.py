@@ -15,7 +15,7 @@ from service.delivery.attempt import Courier, named
 from service.delivery.ports import Delivery, Outbox, Sender
 
 _log = structlog.get_logger("uploadgate.delivery")
-_POLL_SECONDS = 5.0  # other replicas' events, retries that come due and leases that ran out
+_POLL_SECONDS = 1.0  # other replicas' events, retries that come due and leases that ran out
 _PAUSE_AFTER_FAILURE = 2.0
 
 

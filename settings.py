@@ -323,13 +323,13 @@ class TicketSettings(Group):
 class CompletionSettings(Group):
     """From the store's word to a completed record."""
 
-    inbox_limit: Count = Field(
+    inbox_limit: Annotated[int, Field(ge=5000)] = Field(
         100_000, description="Events waiting; beyond, webhooks get 503 and are sent again."
     )
     inbox_days: Count = Field(30, description="Processed events are kept this long.")
-    batch: Count = Field(50, description="Events claimed at once.")
+    batch: Count = Field(200, description="Events of one replica claimed at once.")
     concurrency: Count = Field(
-        16, description="Events, and looks of the sweep, that one replica settles at once."
+        32, description="Events, and looks of the sweep, that one replica settles at once."
     )
     lease_seconds: Seconds = Field(60, description="A claim not finished by then is free again.")
     max_attempts: Count = Field(
@@ -341,10 +341,10 @@ class CompletionSettings(Group):
     sweep_interval_seconds: Seconds = Field(
         10, description="Pause between sweeps; one also runs at start."
     )
-    absent_attempts: Count = Field(
-        6,
-        description="Looks at the store, 1, 2, 4, … s apart, for an object that an event told of "
-        "and that is not there (yet); after that the sweep alone looks on.",
+    absent_looks: Count = Field(
+        8,
+        description="Looks at the store, 1, 2, 4, … s apart, for what an event told of and is not "
+        "shown (yet): about two minutes. After that the sweep alone looks on, for records.",
     )
     in_server: bool = Field(
         default=True,

@@ -1,6 +1,6 @@
 """The history of user to identity, in SQL."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -45,9 +45,12 @@ class SqlIdentityHistory:
         async with self._database.transaction() as connection:
             # Of two replicas that note the same change, the second sees what the first has noted.
             await events.lock(connection, user_id)
-            before = await _current(connection, pool_id, user_id)
+            before, since = await _newest(connection, pool_id, user_id)
             if before == identity_id:
                 return None
+            if since is not None:
+                # Another machine's clock may be ahead of this one's: the last one noted counts.
+                now = max(now, since + timedelta(microseconds=1))
             await _make_current(connection, (pool_id, identity_id, user_id), now)
             if before is not None:
                 happening = identity_happening(
@@ -64,14 +67,20 @@ class SqlIdentityHistory:
 
 
 async def _current(connection: AsyncConnection, pool_id: str, user_id: str) -> str | None:
+    return (await _newest(connection, pool_id, user_id))[0]
+
+
+async def _newest(
+    connection: AsyncConnection, pool_id: str, user_id: str
+) -> tuple[str | None, datetime | None]:
     query = (
-        select(identities.c.identity_id)
+        select(identities.c.identity_id, identities.c.current_since)
         .where(identities.c.pool_id == pool_id, identities.c.user_id == user_id)
         .order_by(identities.c.current_since.desc())
         .limit(1)
     )
-    found: str | None = (await connection.execute(query)).scalar()
-    return found
+    row = (await connection.execute(query)).one_or_none()
+    return (None, None) if row is None else (row.identity_id, row.current_since)
 
 
 async def _make_current(

@@ -2,6 +2,8 @@
 upgrade is done whole or not at all.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from alembic import command
@@ -9,9 +11,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
 
 from state.database import Database
 
+_CONNECT_SECONDS = 10
 _LOCK = 7_205_531_844  # any constant that no other application takes
 
 
@@ -33,9 +38,26 @@ def _upgrade(connection: Connection, revision: str) -> None:
 
 
 async def upgrade(database: Database, revision: str = "head") -> None:
-    """Raises UnavailableError."""
-    async with database.transaction() as connection:
+    """As long as it takes: of millions of rows an index is not made within the time of a request's
+    statement. Raises UnavailableError.
+    """
+    async with unhurried(database) as patient, patient.transaction() as connection:
         await connection.run_sync(_upgrade, revision)
+
+
+@asynccontextmanager
+async def unhurried(database: Database) -> AsyncIterator[Database]:
+    """The same database, whose statements may take their time."""
+    if not database.is_postgres:
+        yield database
+        return
+    engine = create_async_engine(
+        database.engine.url, poolclass=NullPool, connect_args={"timeout": _CONNECT_SECONDS}
+    )
+    try:
+        yield Database(engine)
+    finally:
+        await engine.dispose()
 
 
 async def is_current(database: Database) -> bool:

@@ -1,7 +1,7 @@
 """Events over endpoints: which delivery there must be."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import RowMapping, select, update
@@ -10,6 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from service.delivery.events import DEFAULT_TYPES
 from state.tables import deliveries, events, webhook_endpoints
 from state.upsert import insert_into
+
+# Two machines' clocks are compared. What waits is moments old, so nothing much is sent too early.
+_LEEWAY = timedelta(minutes=5)
 
 
 async def spread(connection: AsyncConnection, now: datetime, limit: int) -> int:
@@ -54,7 +57,7 @@ def _rows(
         {"event_id": event["id"], "endpoint_id": endpoint["id"], "created_at": now, "due_at": now}
         for event in found
         for endpoint in endpoints
-        if event["type"] in _wanted(endpoint) and event["at"] >= endpoint["created_at"]
+        if event["type"] in _wanted(endpoint) and event["at"] >= endpoint["created_at"] - _LEEWAY
     ]
 
 

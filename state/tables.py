@@ -178,6 +178,7 @@ inbox = Table(
     Column("raw", Text, nullable=False),
     Column("received_at", UtcDateTime, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
+    Column("looks", Integer, nullable=False, server_default="0"),
     Column("due_at", UtcDateTime, nullable=False),
     Column("leased_by", String(64)),
     Column("done_at", UtcDateTime),

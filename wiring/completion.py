@@ -6,7 +6,7 @@ from aws.clients import AwsClients
 from aws.sqs import SqsQueue
 from service.clock import utc_now
 from service.completion.adoption import Adoption, AdoptionRules
-from service.completion.completion import Completion
+from service.completion.completion import LANES, Completion
 from service.completion.decision import Deciding
 from service.completion.orphans import Orphans
 from service.completion.processor import Processor, ProcessorLimits
@@ -19,7 +19,7 @@ from settings import Settings
 from state.inbox import SqlInbox
 from wiring.parts import Parts
 
-# Of the temporary credentials that Cognito gives, which can write until then.
+# Of the temporary credentials that Cognito gives.
 _KEYS_LIFE = timedelta(hours=1)
 
 
@@ -31,12 +31,15 @@ def settlement_of(parts: Parts) -> Settlement:
         records=parts.records,
         store=parts.store,
         adoption=Adoption(parts.grants, rules, parts.policy.profile(None).name),
-        deciding=Deciding(
-            parts.policy, parts.url_life, parts.overdue if settings.completion.scan_tag else None
-        ),
+        deciding=deciding_of(parts),
         scans=_scans(parts),
         clock=utc_now,
     )
+
+
+def deciding_of(parts: Parts) -> Deciding:
+    scanned = parts.settings.completion.scan_tag is not None
+    return Deciding(parts.policy, parts.url_life, parts.overdue, scanned)
 
 
 def completion_of(parts: Parts, settlement: Settlement, completing: Completing) -> Completion:
@@ -44,11 +47,11 @@ def completion_of(parts: Parts, settlement: Settlement, completing: Completing) 
     values = settings.completion
     inbox = SqlInbox(database, limit=values.inbox_limit)
     limits = ProcessorLimits(
-        batch=values.batch,
-        concurrency=values.concurrency,
+        batch=max(1, values.batch // LANES),
+        concurrency=max(1, values.concurrency // LANES),
         lease=timedelta(seconds=values.lease_seconds),
         max_attempts=values.max_attempts,
-        absent_attempts=values.absent_attempts,
+        absent_looks=values.absent_looks,
     )
     kept = timedelta(days=values.inbox_days)
     return Completion(
@@ -60,9 +63,10 @@ def completion_of(parts: Parts, settlement: Settlement, completing: Completing) 
             settlement=settlement,
             keeper=parts.keeper,
             reject_overgrown=completing.reject_overgrown,
+            later_look=deciding_of(parts).later_look,
             limits=SweepLimits(
                 overdue=overdue,
-                late_bytes=max(parts.url_life, _KEYS_LIFE) + overdue,
+                late_bytes=max(parts.url_life, _keys_life(settings)) + overdue,
                 batch=values.batch,
                 concurrency=values.concurrency,
                 keep_events=kept,
@@ -108,3 +112,8 @@ def consumer_of(settings: Settings, clients: AwsClients, completion: Completion)
         receivers=values.receivers, visibility_seconds=values.visibility_seconds
     )
     return QueueConsumer(queue=queue, accept=completion.accept, limits=limits)
+
+
+def _keys_life(settings: Settings) -> timedelta:
+    """How long after a grant can be written: keys may be fetched as long as its token lives."""
+    return _KEYS_LIFE + timedelta(seconds=settings.cognito.token_seconds)

@@ -16,8 +16,10 @@ from service.completion.processor import Processor
 from service.completion.sweep import Sweep
 
 _log = structlog.get_logger("uploadgate.completion")
-_POLL_SECONDS = 5.0  # other replicas' events, retries that come due and leases that ran out
+_POLL_SECONDS = 1.0  # other replicas' events, retries that come due and leases that ran out
 _PAUSE_AFTER_FAILURE = 2.0
+# Each takes a share of a batch, so that a key that hangs holds up its own lane only.
+LANES = 4
 
 
 class Completion:
@@ -46,7 +48,7 @@ class Completion:
 
     async def accept(self, events: Sequence[ObjectEvent]) -> int:
         """How many events were new; those of other buckets are none of ours. Raises
-        OverloadedError or UnavailableError: nothing is kept then.
+        OverloadedError or UnavailableError, after which another delivery finds what was kept.
         """
         ours = [event for event in events if event.bucket == self._bucket]
         if not ours:
@@ -62,7 +64,10 @@ class Completion:
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._forever("processor", self._processor.step, self._wait_for_news))
+            for _ in range(LANES):
+                group.create_task(
+                    self._forever("processor", self._processor.step, self._wait_for_news)
+                )
             group.create_task(self._forever("sweep", self._sweep.step, self._wait_for_sweep))
             group.create_task(self._walk())
 
@@ -80,7 +85,7 @@ class Completion:
         """Steps as long as there is work. A database that is away ends nothing: it comes back."""
         while True:
             try:
-                if await step() == 0:
+                if await _on_its_own(step) == 0:
                     await idle()
             except* UploadgateError as failed:
                 codes = sorted({error.code for error in _flat(failed)})
@@ -90,10 +95,8 @@ class Completion:
                 await self._pause(name, ["internal_error"], failed)
 
     async def _pause(self, name: str, causes: list[str], trace: BaseException | None) -> None:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            # A task group that is cancelled while one of its tasks fails tells of the failure
-            # alone (CPython 3.11): going on would never end.
+        if _is_stopping():
+            # What was cancelled told of a failure instead: going on would never end.
             raise asyncio.CancelledError
         _log.warning("completion.paused", part=name, causes=causes, exc_info=trace)
         await asyncio.sleep(_PAUSE_AFTER_FAILURE * (0.5 + random.random()))  # noqa: S311 - jitter
@@ -108,6 +111,27 @@ class Completion:
 
     async def _wait_for_sweep(self) -> None:
         await asyncio.sleep(self._sweep_seconds)
+
+
+async def _on_its_own(step: Callable[[], Awaitable[int]]) -> int:
+    """In a task of its own: a task group that failed leaves its task marked as being cancelled
+    (CPython 3.11), which here must mean a stop and nothing else.
+    """
+
+    async def stepped() -> int:
+        return await step()
+
+    try:
+        return await asyncio.create_task(stepped())
+    except asyncio.CancelledError:
+        if _is_stopping():
+            raise
+        raise RuntimeError("a step was cancelled, and nobody had asked for it") from None
+
+
+def _is_stopping() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _flat(group: BaseExceptionGroup[UploadgateError]) -> list[UploadgateError]:

@@ -1,11 +1,11 @@
 """What becomes of a record, now that the store has shown its object. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from service.completion.verification import Verdict, verify
+from service.completion.verification import verify
 from service.uploads.model import Origin, Transport, Upload, UploadStatus
 from service.uploads.policy import Policy
 from service.uploads.ports import StoredObject
@@ -24,13 +24,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Deciding:
-    """`address_life`: how long an address that was signed can be written to. `scan_after`: when
-    a scanner's tag is first looked for; None where none gives verdicts.
+    """`address_life`: how long an address that was signed can be written to. `overdue`: the pause
+    before a look at what should have changed by then. `scanned`: a scanner's tag gives verdicts.
     """
 
     policy: Policy
     address_life: timedelta
-    scan_after: timedelta | None = None
+    overdue: timedelta
+    scanned: bool = False
 
     def decide(self, record: Upload, stored: StoredObject, now: datetime) -> Decision:
         """Completed, in quarantine, replaced or rejected."""
@@ -38,41 +39,52 @@ class Deciding:
         verdict = verify(record, stored, profile)
         if not verdict.accepted:
             return rejected(verdict.reason, now)
-        if record.status in _REPLACEABLE:
-            look = self._last_look(record, now)
-            changes = {"status_reason": WRITTEN_AGAIN, "next_look_at": look}
-            return Decision(UploadStatus.REPLACED, changes)
+        reason = WRITTEN_AGAIN if record.status in _REPLACEABLE else verdict.reason
         if profile.quarantine:
-            return self._accepted(UploadStatus.QUARANTINED, record, verdict, now)
-        return self._accepted(UploadStatus.COMPLETED, record, verdict, now)
+            return self._quarantined(record, reason, now)
+        if record.status in _REPLACEABLE:
+            # Somebody writes this key again and again: what was seen may be gone by now.
+            return self._replaced(reason, now)
+        return self._completed(record, reason, now)
 
-    def _accepted(
-        self, status: UploadStatus, record: Upload, verdict: Verdict, now: datetime
-    ) -> Decision:
-        completed = status is UploadStatus.COMPLETED
+    def released(self, record: Upload, now: datetime) -> Decision:
+        """From quarantine. One that was completed before has been replaced."""
+        if record.completed_at is not None:
+            return self._replaced(record.status_reason, now)
+        return self._completed(record, record.status_reason, now)
+
+    def later_look(self, record: Upload, now: datetime) -> datetime | None:
+        """A form that was given out may still be sent again, and its event be lost."""
+        presigned = record.transport is Transport.PRESIGNED or record.transport_reason == "switched"
+        form = presigned and record.origin is Origin.API and record.part_count is None
+        last = record.updated_at + self.address_life
+        return last if form and last > now else None
+
+    def _completed(self, record: Upload, reason: str | None, now: datetime) -> Decision:
         changes = {
-            "status_reason": verdict.reason,
-            "completed_at": now if completed else None,
-            "next_look_at": self._next_look(record, now, scanned=not completed),
+            "status_reason": reason,
+            "completed_at": now,
+            "next_look_at": self._last_look(record, now),
         }
-        return Decision(status, changes)
+        return Decision(UploadStatus.COMPLETED, changes)
 
-    def _next_look(self, record: Upload, now: datetime, *, scanned: bool) -> datetime | None:
-        last = self._last_look(record, now)
-        if not scanned or self.scan_after is None:
-            return last
-        scan = now + self.scan_after
-        return scan if last is None else min(last, scan)
+    def _replaced(self, reason: str | None, now: datetime) -> Decision:
+        changes = {"status_reason": reason, "next_look_at": now + self.overdue}
+        return Decision(UploadStatus.REPLACED, changes)
+
+    def _quarantined(self, record: Upload, reason: str | None, now: datetime) -> Decision:
+        look = self._last_look(record, now)
+        if self.scanned:
+            scan = now + self.overdue
+            look = scan if look is None else min(look, scan)
+        changes = {"status_reason": reason, "next_look_at": look}
+        return Decision(UploadStatus.QUARANTINED, changes)
 
     def _last_look(self, record: Upload, now: datetime) -> datetime | None:
-        """A multipart may still be cleared away; a form that was given out may still be sent
-        again, and its event be lost.
-        """
+        """A multipart of ours is still to be cleared away; else that of a form."""
         if record.multipart_id is not None:
             return now
-        presigned = record.transport is Transport.PRESIGNED or record.transport_reason == "switched"
-        form = presigned and record.origin is Origin.API
-        return now + self.address_life if form else None
+        return self.later_look(replace(record, updated_at=now), now)
 
 
 def rejected(reason: str | None, now: datetime) -> Decision:

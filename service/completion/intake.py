@@ -4,7 +4,8 @@ batch. Each caller waits for the commit that holds its own events, and hears of 
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from contextvars import Context
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,6 +17,7 @@ from service.completion.events import EventId, ObjectEvent
 
 MOST_WAITING = 10_000
 _BATCH = 500
+_GATHER_SECONDS = 0.01
 # SNS waits for 15 s, and takes no answer for one that asks it to send again.
 _WRITE_SECONDS = 12.0
 # A full inbox is not counted again for every message that asks.
@@ -25,7 +27,7 @@ _FULL_SECONDS = 1.0
 class Shelf(Protocol):
     """The part of the Inbox that takes events in."""
 
-    async def put(self, events: Sequence[ObjectEvent], now: datetime) -> Set[EventId]: ...
+    async def put(self, events: Sequence[ObjectEvent], now: datetime) -> AbstractSet[EventId]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,11 @@ class Intake:
     async def _write_all(self) -> None:
         try:
             while self._waiting:
-                await self._write(self._next_batch())
+                batch = self._next_batch()
+                await self._write(batch)
+                if len(batch) > 1 and self._count < _BATCH:
+                    # More are on their way: a transaction costs as much as a hundred events in it.
+                    await asyncio.sleep(_GATHER_SECONDS)
         finally:
             self._writing = None
             while self._waiting:  # only if this task itself was cancelled

@@ -1,6 +1,7 @@
 """What completion needs of the world, besides the records and the store of service.uploads."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -11,7 +12,8 @@ from service.completion.events import EventId, ObjectEvent
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """An event in the hands of one worker until its lease ends. `attempts` counts this one;
-    `sequencer` and `etag` are as its source said them, if it did.
+    `sequencer` and `etag` are as its source said them, if it did; `looks` counts those that were
+    answered and did not show what it tells of.
     """
 
     id: int
@@ -20,12 +22,13 @@ class Claimed:
     attempts: int
     sequencer: str | None = None
     etag: str | None = None
+    looks: int = 0
 
 
 class Inbox(Protocol):
     """What sources said, committed before they are answered. Raises UnavailableError."""
 
-    async def put(self, events: Sequence[ObjectEvent], now: datetime) -> Set[EventId]:
+    async def put(self, events: Sequence[ObjectEvent], now: datetime) -> AbstractSet[EventId]:
         """Those that were new. Raises OverloadedError when too many wait; nothing is kept then."""
         ...
 
@@ -43,7 +46,11 @@ class Inbox(Protocol):
         """As settle, of many with one outcome. Those whose lease has passed on stay as they are."""
         ...
 
-    async def retry(self, event: Claimed, worker: str, due_at: datetime) -> None: ...
+    async def retry(
+        self, event: Claimed, worker: str, due_at: datetime, *, looked: bool = False
+    ) -> None:
+        """`looked`: the store was asked, and did not show it."""
+        ...
 
     async def give_up(self, event: Claimed, worker: str, outcome: str, now: datetime) -> None: ...
 

@@ -33,15 +33,16 @@ class ProcessorLimits:
     """`batch` events are claimed at once for `lease`, those of `concurrency` keys settled at a
     time. `max_attempts` bounds the tries of an event that fails by a fault of ours. A store or
     database that is away, or refuses for now, is waited for: an object without a record has
-    nothing else that remembers it. For an object that is not there, `absent_attempts` looks are
-    made: a store may show late what it told of.
+    nothing else that remembers it. `absent_looks` are made for an object that is not there, or is
+    not the one that was told of: a store may show late what it told of. One key may take `longest`.
     """
 
     batch: int
     concurrency: int
     lease: timedelta
     max_attempts: int
-    absent_attempts: int = 1
+    absent_looks: int = 1
+    longest: timedelta = timedelta(seconds=30)
 
 
 def retry_delay(attempts: int, jitter: float) -> timedelta:
@@ -87,7 +88,7 @@ class Processor:
         first = events[0]
         async with places:
             try:
-                async with asyncio.timeout(self._limits.lease.total_seconds()):
+                async with asyncio.timeout(self._seconds):
                     outcome = await self._settlement.settle(first.bucket, first.key, newest(events))
             except (UploadgateError, TimeoutError) as error:
                 await self._later(events, error)
@@ -97,10 +98,20 @@ class Processor:
                 await self._later(events, error)
             else:
                 for event in events:
-                    if outcome is Outcome.ABSENT and event.attempts < self._limits.absent_attempts:
-                        await self._retry(event, outcome.value)
+                    if outcome in _NOT_SHOWN and event.looks + 1 < self._limits.absent_looks:
+                        await self._look_again(event, outcome.value)
                     else:
                         settled[outcome].append(event)
+
+    @property
+    def _seconds(self) -> float:
+        return min(self._limits.lease, self._limits.longest).total_seconds()
+
+    async def _look_again(self, event: Claimed, cause: str) -> None:
+        delay = retry_delay(event.looks + 1, random.random())  # noqa: S311 - jitter, no secret
+        _log.info("event.looked", event_id=event.id, found=cause, seconds=delay.seconds)
+        due_at = self._clock() + delay
+        await self._inbox.retry(event, self._worker, due_at, looked=True)
 
     async def _later(self, events: Sequence[Claimed], error: Exception) -> None:
         cause = error.code if isinstance(error, UploadgateError) else type(error).__name__
@@ -119,6 +130,10 @@ class Processor:
         await self._inbox.retry(event, self._worker, self._clock() + delay)
 
 
+# What an event told of is not there (yet), or other bytes are.
+_NOT_SHOWN = frozenset({Outcome.ABSENT, Outcome.GONE, Outcome.STALE})
+
+
 def _by_key(claimed: Iterable[Claimed]) -> Iterable[list[Claimed]]:
     keys: dict[tuple[str, str], list[Claimed]] = defaultdict(list)
     for event in claimed:
@@ -127,10 +142,12 @@ def _by_key(claimed: Iterable[Claimed]) -> Iterable[list[Claimed]]:
 
 
 def newest(events: Sequence[Claimed]) -> News:
-    """Of the events of one key, the last in the store's own order; none where it gives none."""
+    """Of the events of one key, the last in the store's own order. Where one of them has no place
+    in it (a change of tags), no order is known, and of several no ETag.
+    """
     ordered = [event for event in events if event.sequencer is not None]
-    if not ordered:
-        return News()
+    if len(ordered) < len(events):
+        return News(etag=events[0].etag) if len({event.etag for event in events}) == 1 else News()
     last = max(ordered, key=functools.cmp_to_key(_order))
     return News(last.sequencer, last.etag)
 

@@ -33,7 +33,8 @@ class Outcome(StrEnum):
     GONE = "gone"  # it was there once, or nothing is to come any more
     UNOWNED = "unowned"
     UNCHANGED = "unchanged"
-    SUPERSEDED = "superseded"
+    SUPERSEDED = "superseded"  # an older event than the one that moved the record
+    STALE = "stale"  # other bytes are there than the event told of
     WAITING = "waiting"  # for a scanner's verdict
     QUARANTINED = "quarantined"
     COMPLETED = "completed"
@@ -92,8 +93,6 @@ class Settlement:
     async def _once(self, bucket: str, key: str, news: News) -> Outcome | None:
         """One look. None when another worker moved the record meanwhile: look again."""
         record = await self._records.by_key(bucket, key)
-        if record is not None and _is_old(news, record):
-            return Outcome.SUPERSEDED
         stored = await self._store.head(bucket, key)
         if stored is None:
             settled = record is not None and record.status in ENDED | ARRIVED
@@ -118,20 +117,21 @@ class Settlement:
             return Outcome.UNOWNED
         decision = self._deciding.decide(found, stored, now)
         try:
-            return await self._added(found, stored, decision, _pinned(stored, news))
+            return await self._added(found, stored, decision, news)
         except QuotaExceededError:
             # Recorded as rejected from the start, so that it never counts.
-            return await self._added(found, stored, rejected(_NO_ROOM, now), _pinned(stored, news))
+            return await self._added(found, stored, rejected(_NO_ROOM, now), news)
 
     async def _added(
-        self, found: Upload, stored: StoredObject, decision: Decision, pinned: Mapping[str, Any]
+        self, found: Upload, stored: StoredObject, decision: Decision, news: News
     ) -> Outcome | None:
+        pinned = _pinned(stored, news)
         refused = decision.status is UploadStatus.REJECTED
         record = replace(
             found,
             status=decision.status,
             charged=0 if refused else found.charged,
-            **{**pinned, **decision.changes},
+            **{**pinned, **decision.changes, **self._again(stored, decision, news)},
         )
         # Nothing was reserved for it.
         limits = NO_LIMITS if refused else self._quota_of(record)
@@ -148,7 +148,7 @@ class Settlement:
     async def _compare(self, record: Upload, stored: StoredObject, news: News) -> Outcome | None:
         """Verified before: the pinned ETag tells whether it is still the same object."""
         if stored.etag == record.etag:
-            return await self._same(record, stored)
+            return await self._same(record, stored, news)
         if record.status is UploadStatus.QUARANTINED:
             # A verdict on what was looked at must not release what stands there now.
             reason = "it was written again while in quarantine"
@@ -160,10 +160,13 @@ class Settlement:
             reason = f"it was written again, and {_NO_ROOM}"
             return await self._moved(record, stored, rejected(reason, self._clock()), news)
 
-    async def _same(self, record: Upload, stored: StoredObject) -> Outcome | None:
+    async def _same(self, record: Upload, stored: StoredObject, news: News) -> Outcome | None:
         if record.status is UploadStatus.QUARANTINED and self._scans is not None:
             return await self._scanned(record, stored, self._scans)
-        return Outcome.UNCHANGED
+        if _is_old(news, record):
+            return Outcome.SUPERSEDED
+        told_of_others = news.etag is not None and news.etag != stored.etag
+        return Outcome.STALE if told_of_others else Outcome.UNCHANGED
 
     async def _scanned(self, record: Upload, stored: StoredObject, scans: Scans) -> Outcome | None:
         verdict = await scans.look(record, stored)
@@ -172,8 +175,7 @@ class Settlement:
             return Outcome.WAITING
         if verdict == "rejected":
             return await self._moved(record, stored, rejected("rejected by the scanner", now))
-        changes = {"completed_at": now, "next_look_at": None}
-        return await self._moved(record, stored, Decision(UploadStatus.COMPLETED, changes))
+        return await self._moved(record, stored, self._deciding.released(record, now))
 
     async def _moved(
         self,
@@ -189,7 +191,7 @@ class Settlement:
             decision.status,
             self._clock(),
             limits=limits,
-            **{**_pinned(stored, news), **decision.changes},
+            **{**_pinned(stored, news), **decision.changes, **self._again(stored, decision, news)},
         )
         return None if moved is None else await self._told(moved, stored)
 
@@ -224,12 +226,22 @@ class Settlement:
         usage = await self._records.usage(record.user_id, record.profile)
         return usage.bytes + stored.size <= quota
 
+    def _again(self, stored: StoredObject, decision: Decision, news: News) -> dict[str, Any]:
+        """The store has shown other bytes than the event told of: it may lag behind, so the sweep
+        looks once more.
+        """
+        if news.etag in (None, stored.etag) or decision.status is UploadStatus.REJECTED:
+            return {}
+        soon = self._clock() + self._deciding.overdue
+        planned = decision.changes.get("next_look_at")
+        return {"next_look_at": soon if planned is None else min(planned, soon)}
+
     def _quota_of(self, record: Upload) -> Limits:
         return Limits(quota=self._deciding.policy.of_record(record.profile).quota)
 
 
 def _is_old(news: News, record: Upload) -> bool:
-    """Written before what has moved this record: the look that did so has seen it or later."""
+    """Told before the event that has moved this record, and whose bytes that look has seen."""
     if news.sequencer is None or record.sequencer is None:
         return False
     return sequencer_order(news.sequencer, record.sequencer) < 0

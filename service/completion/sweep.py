@@ -55,15 +55,19 @@ class Sweep:
         settlement: Settlement,
         keeper: MultipartKeeper,
         reject_overgrown: Callable[[Upload], Awaitable[bool]],
+        later_look: Callable[[Upload, datetime], datetime | None],
         limits: SweepLimits,
         clock: Clock,
     ) -> None:
-        """`reject_overgrown` ends an upload in flight of which too much has come already."""
+        """`reject_overgrown` ends an upload in flight of which too much has come already;
+        `later_look` says when one that is as it should be is looked at for the last time.
+        """
         self._records = records
         self._inbox = inbox
         self._settlement = settlement
         self._keeper = keeper
         self._reject_overgrown = reject_overgrown
+        self._later_look = later_look
         self._limits = limits
         self._clock = clock
 
@@ -122,7 +126,9 @@ class Sweep:
             await self._later(record)
         elif outcome in (Outcome.STRAY_DELETED, Outcome.REJECTED):
             await self._again(record)
-        elif outcome in (Outcome.UNOWNED, Outcome.UNCHANGED):
+        elif outcome is Outcome.UNCHANGED:
+            await self._records.looked(record, self._later_look(record, self._clock()))
+        elif outcome is Outcome.UNOWNED:
             await self._records.looked(record, None)
 
     async def _absent(self, record: Upload) -> None:

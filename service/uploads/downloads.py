@@ -32,14 +32,11 @@ class Downloads:
 
     async def sign(self, upload: Upload) -> SignedRequest:
         """A GET of the verified version. Raises UploadEndedError or UploadStateError for what is
-        not there, not verified, or quarantined (a replacement has no verdict of its own).
+        not there, not verified, or quarantined.
         """
         if upload.status in ENDED:
             raise UploadEndedError(f"The upload is {upload.status}")
-        quarantined = self._policy.of_record(upload.profile).quarantine
-        replaced = upload.status is UploadStatus.REPLACED
-        verified = replaced and not quarantined
-        if upload.status is not UploadStatus.COMPLETED and not verified:
+        if upload.status not in (UploadStatus.COMPLETED, UploadStatus.REPLACED):
             raise UploadStateError(f"The upload is {upload.status}, not completed")
         await self._check_same(upload)
         return await self._signer.get(

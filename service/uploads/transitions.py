@@ -14,11 +14,12 @@ NEXT: Mapping[S, frozenset[S]] = MappingProxyType(
         S.PENDING: frozenset({S.UPLOADING, *_FOUND, S.ABORTED, S.EXPIRED}),
         S.UPLOADING: frozenset({*_FOUND, S.ABORTED, S.EXPIRED}),
         S.RECEIVED: frozenset({S.QUARANTINED, S.COMPLETED, S.REJECTED, S.ABORTED}),
-        S.QUARANTINED: frozenset({S.COMPLETED, S.REJECTED, S.DELETED}),
+        # Replaced: released, having been completed with other bytes before.
+        S.QUARANTINED: frozenset({S.COMPLETED, S.REPLACED, S.REJECTED, S.DELETED}),
         # Rejected: written again, with more than fits into the quota.
-        S.COMPLETED: frozenset({S.REPLACED, S.REJECTED, S.DELETED}),
+        S.COMPLETED: frozenset({S.QUARANTINED, S.REPLACED, S.REJECTED, S.DELETED}),
         # A replacement may be replaced again: the same state with another ETag.
-        S.REPLACED: frozenset({S.REPLACED, S.REJECTED, S.DELETED}),
+        S.REPLACED: frozenset({S.QUARANTINED, S.REPLACED, S.REJECTED, S.DELETED}),
         S.REJECTED: frozenset(),
         S.ABORTED: frozenset(),
         S.EXPIRED: frozenset(),

@@ -11,7 +11,10 @@ from service.uploads.ports import ObjectStore, UploadRecords
 
 _log = structlog.get_logger("uploadgate.uploads")
 Verdict = Literal["clean", "rejected"]
-_SAME = {"clean": UploadStatus.COMPLETED, "rejected": UploadStatus.REJECTED}
+_SAME = {
+    "clean": frozenset({UploadStatus.COMPLETED, UploadStatus.REPLACED}),
+    "rejected": frozenset({UploadStatus.REJECTED}),
+}
 
 
 class Verdicts:
@@ -29,7 +32,7 @@ class Verdicts:
         upload = await self._records.get(upload_id)
         if upload is None:
             raise UploadNotFoundError
-        if upload.status is _SAME[verdict]:
+        if upload.status in _SAME[verdict]:
             return upload
         if upload.status is not UploadStatus.QUARANTINED:
             raise UploadStateError(f"The upload is {upload.status}, not quarantined")
@@ -41,6 +44,8 @@ class Verdicts:
         stored = await self._store.head(upload.bucket, upload.key)
         if stored is None or stored.etag != upload.etag:
             raise UploadStateError("The object is not the one that was verified")
+        if upload.completed_at is not None:  # with other bytes, before it was written again
+            return await self._moved(upload, UploadStatus.REPLACED)
         return await self._moved(upload, UploadStatus.COMPLETED, completed_at=self._clock())
 
     async def _reject(self, upload: Upload, reason: str) -> Upload:

@@ -47,6 +47,7 @@ class World:
         self.keeper = MultipartKeeper(
             records=self.records, multiparts=self.multiparts, clock=self.clock
         )
+        self.deciding = Deciding(self.policy, URL_LIFE, OVERDUE)
         self.settlement = self.settling(rules or AdoptionRules())
         self.completing = Completing(
             records=self.records,
@@ -65,7 +66,7 @@ class World:
             records=self.records,
             store=self.store,
             adoption=Adoption(OneOwner(), rules, self.policy.profile(None).name),
-            deciding=Deciding(self.policy, URL_LIFE),
+            deciding=self.deciding,
             scans=None,
             clock=self.clock,
         )
@@ -86,6 +87,7 @@ class World:
             settlement=settlement or self.settlement,
             keeper=self.keeper,
             reject_overgrown=self.completing.reject_overgrown,
+            later_look=self.deciding.later_look,
             limits=SweepLimits(
                 overdue=OVERDUE,
                 late_bytes=LATE_BYTES,

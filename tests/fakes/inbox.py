@@ -25,6 +25,7 @@ class Row:
     event: ObjectEvent
     due_at: datetime
     attempts: int = 0
+    looks: int = 0
     leased_by: str | None = None
     outcome: str | None = None
     done_at: datetime | None = None
@@ -63,7 +64,15 @@ class MemoryInbox:
             self.rows[index] = row
             given = row.event
             claimed.append(
-                Claimed(index, given.bucket, given.key, row.attempts, given.sequencer, given.etag)
+                Claimed(
+                    index,
+                    given.bucket,
+                    given.key,
+                    row.attempts,
+                    given.sequencer,
+                    given.etag,
+                    row.looks,
+                )
             )
         return claimed
 
@@ -76,8 +85,10 @@ class MemoryInbox:
         for event in events:
             self._end(event, worker, outcome=outcome, done_at=now)
 
-    async def retry(self, event: Claimed, worker: str, due_at: datetime) -> None:
-        self._end(event, worker, due_at=due_at)
+    async def retry(
+        self, event: Claimed, worker: str, due_at: datetime, *, looked: bool = False
+    ) -> None:
+        self._end(event, worker, due_at=due_at, looks=event.looks + looked)
 
     async def give_up(self, event: Claimed, worker: str, outcome: str, now: datetime) -> None:
         self._end(event, worker, outcome=outcome, done_at=now, failed=True)

@@ -166,3 +166,14 @@ async def test_another_users_identity_changes_nothing(history: History, database
         await history.note(POOL, ADA, SECOND)
     assert await events_of(database, ADA) == []
     assert await history.current(POOL, ADA) == FIRST
+
+
+async def test_a_replica_whose_clock_lags_notes_all_the_same(
+    history: History, database: Database
+) -> None:
+    await history.note(POOL, ADA, FIRST)
+    history.clock.advance(-3600)
+    for _ in range(2):
+        await history.note(POOL, ADA, SECOND)
+    assert await history.current(POOL, ADA) == SECOND
+    assert len(await events_of(database, ADA)) == 1

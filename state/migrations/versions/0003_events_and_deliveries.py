@@ -99,6 +99,9 @@ def upgrade() -> None:
         )
 
     with op.batch_alter_table("inbox", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("looks", sa.Integer(), server_default="0", nullable=False)
+        )
         batch_op.drop_index(batch_op.f("ix_inbox_done_at_due_at"))
         batch_op.create_index(batch_op.f("ix_inbox_done_at"), ["done_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_inbox_key"), ["key"], unique=False)
@@ -113,9 +116,10 @@ def upgrade() -> None:
     with op.batch_alter_table("uploads", schema=None) as batch_op:
         batch_op.add_column(sa.Column("sequencer", sa.String(length=1024), nullable=True))
 
-    # Written down as replaced by the older program and perhaps not verified since: without an ETag
-    # to compare, the look that is due verifies it.
-    op.execute("UPDATE uploads SET etag = NULL WHERE status = 'replaced' AND next_look_at IS NOT NULL")
+    # Written down as replaced by the older program, which had no verdict on replacements and may not
+    # have verified it: without an ETag to compare, the next look does, and nothing is downloaded
+    # before it.
+    op.execute("UPDATE uploads SET etag = NULL WHERE status = 'replaced'")
 
 
 def downgrade() -> None:
@@ -133,6 +137,7 @@ def downgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_inbox_done_at_due_at"), ["done_at", "due_at"], unique=False
         )
+        batch_op.drop_column("looks")
 
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.drop_index(

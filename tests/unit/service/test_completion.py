@@ -1,22 +1,33 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from errors import OverloadedError, UnavailableError
+from errors import OverloadedError, StoreUnavailableError, UnavailableError
 from service.completion import completion as module
 from service.completion.completion import Completion
+from service.uploads.model import UploadStatus
+from service.uploads.ports import StoredObject
 from tests.fakes.completion import World
 from tests.fakes.eventually import eventually
 from tests.fakes.inbox import MemoryInbox, event
+from tests.fakes.records import upload
+from tests.fakes.store import stored
+
+
+@pytest.fixture(autouse=True)
+def one_lane(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the steps can be counted."""
+    monkeypatch.setattr(module, "LANES", 1)
 
 
 class Steps:
     """A part that does what it is told at each step, then nothing more."""
 
-    def __init__(self, *script: int | Exception) -> None:
+    def __init__(self, *script: int | BaseException) -> None:
         self._script = list(script)
         self.taken = 0
         self.idle = asyncio.Event()
@@ -27,7 +38,7 @@ class Steps:
             self.idle.set()
             return 0
         told = self._script.pop(0)
-        if isinstance(told, Exception):
+        if isinstance(told, BaseException):
             raise told
         return told
 
@@ -150,3 +161,67 @@ async def test_a_failure_in_the_moment_of_the_stop_does_not_keep_it_going() -> N
     async with running(World().completion(processor, Steps())):
         await processor.under_way.wait()
     assert processor.taken == 1
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("part", ["processor", "sweep"])
+async def test_a_database_that_blinks_within_a_step_ends_neither(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fails within a task group leaves its task marked as being cancelled: that is no stop."""
+    monkeypatch.setattr(module, "_POLL_SECONDS", 0.001)
+    world = World()
+    world.records.rows["upl_1"] = upload()
+    world.store.failures.append(StoreUnavailableError())
+    blinks = [UnavailableError()]
+    retry, looked = world.inbox.retry, world.records.looked
+
+    async def blinking(*args: Any, **more: Any) -> None:
+        if blinks:
+            raise blinks.pop()
+        await (retry if part == "processor" else looked)(*args, **more)
+
+    if part == "processor":
+        world.inbox.retry = blinking  # type: ignore[method-assign]
+    else:
+        world.records.looked = blinking  # type: ignore[method-assign]
+        world.clock.advance(31)
+    completion = world.completion()
+    completion._sweep_seconds = 0.001
+    async with running(completion):
+        if part == "processor":
+            await completion.accept([event(upload().key)])
+        await eventually(lambda: not blinks)
+        world.store.put(upload().key, stored())
+        world.clock.advance(3600)
+        await eventually(lambda: world.records.rows["upl_1"].status is UploadStatus.COMPLETED)
+
+
+@pytest.mark.usefixtures("no_pauses")
+async def test_a_step_that_is_cancelled_by_nobody_is_a_fault_and_ends_nothing() -> None:
+    processor = Steps(asyncio.CancelledError(), 1)
+    async with running(World().completion(processor, Steps())):
+        await eventually(processor.idle.is_set)
+
+
+async def test_a_key_that_hangs_holds_up_its_own_lane_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LANES", 2)
+    world = World()
+    world.records.rows["upl_1"] = upload()
+    hangs = asyncio.Event()
+    head = world.store.head
+
+    async def hanging(bucket: str, key: str) -> StoredObject | None:
+        if key == "hangs":
+            hangs.set()
+            await asyncio.Event().wait()
+        return await head(bucket, key)
+
+    world.store.head = hanging  # type: ignore[method-assign]
+    world.store.put(upload().key, stored())
+    completion = world.completion()
+    async with running(completion):
+        await completion.accept([event("hangs")])
+        await hangs.wait()
+        await completion.accept([event(upload().key)])
+        await eventually(lambda: world.records.rows["upl_1"].status is UploadStatus.COMPLETED)

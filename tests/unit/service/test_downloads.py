@@ -88,16 +88,12 @@ async def test_what_is_not_verified_is_not_given(row: Upload) -> None:
 
 
 @pytest.mark.parametrize("quarantine", [False, True])
-async def test_a_replacement_is_given_once_verified_but_no_verdict_was_on_it(
-    quarantine: bool,
-) -> None:
+async def test_a_replacement_is_given(quarantine: bool) -> None:
+    """With quarantine it has had a verdict of its own."""
     replaced = completed(status=S.REPLACED)
     world = world_of(replaced, profiles=[Profile(quarantine=quarantine)])
-    if quarantine:
-        with pytest.raises(UploadStateError):
-            await world.downloads.sign(replaced)
-    else:
-        await world.downloads.sign(replaced)
+    await world.downloads.sign(replaced)
+    assert world.signer.signed == ["get"]
 
 
 async def test_a_verdicts_upload_is_given_in_spite_of_the_quarantine() -> None:
@@ -120,14 +116,14 @@ async def test_what_was_written_again_is_not_given_and_the_sweep_tells_it() -> N
     await world.downloads.sign(world.row())
 
 
-async def test_what_was_written_again_after_a_verdict_is_never_given() -> None:
+async def test_what_was_written_again_after_a_verdict_waits_for_another() -> None:
     row = completed()
     world = world_of(row, there=stored(etag="two"), profiles=[Profile(quarantine=True)])
     for _ in range(2):
         with pytest.raises(UploadStateError):
             await world.downloads.sign(world.row())
         await world.sweep().step()
-    assert (world.row().status, world.signer.signed) == (S.REPLACED, [])
+    assert (world.row().status, world.signer.signed) == (S.QUARANTINED, [])
 
 
 async def test_what_is_gone_is_not_given_and_not_looked_for_for_ever() -> None:

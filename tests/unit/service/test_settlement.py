@@ -12,7 +12,7 @@ from service.uploads.policy import Profile
 from service.uploads.ports import StoredObject
 from service.uploads.transitions import ENDED, IN_FLIGHT
 from tests.fakes.clock import START
-from tests.fakes.completion import URL_LIFE, World
+from tests.fakes.completion import OVERDUE, URL_LIFE, World
 from tests.fakes.records import BUCKET, upload
 from tests.fakes.store import stored
 
@@ -96,7 +96,8 @@ async def test_another_object_replaces_and_is_verified_anew(status: S) -> None:
     assert (outcome, record.status) == (Outcome.REPLACED, S.REPLACED)
     assert (record.etag, record.version_id) == ("two", "v2")
     assert record.status_reason is not None
-    assert record.next_look_at is None
+    # Somebody writes it again and again: what was seen may be gone by now.
+    assert record.next_look_at == START + OVERDUE
     assert made.records.moves == [S.REPLACED]
 
 
@@ -265,6 +266,7 @@ async def test_one_that_is_replaced_before_the_sweep_came_is_cleared_all_the_sam
     made = world(S.COMPLETED, stored(etag="two"), multipart_id="mp_1")
     made.multiparts.begin(KEY)
     await settled(made)
+    made.clock.advance(OVERDUE.total_seconds())
     for _ in range(3):
         await made.sweep().step()
     record = made.records.rows["upl_1"]
@@ -303,8 +305,12 @@ class TestAFormThatIsSentAgain:
         assert await made.sweep().step() == 1
         record = made.records.rows["upl_1"]
         assert (record.status, record.etag) == (S.REPLACED, "two")
+        assert record.next_look_at == made.clock() + OVERDUE
         # A form that was sent twice may be sent a third time.
-        assert record.next_look_at == made.clock() + URL_LIFE
+        made.clock.advance(OVERDUE.total_seconds())
+        await made.sweep().step()
+        record = made.records.rows["upl_1"]
+        assert record.next_look_at == record.updated_at + URL_LIFE
 
     async def test_what_waits_for_a_verdict_is_rejected_then(self) -> None:
         made = profiled(
@@ -328,3 +334,15 @@ class TestAFormThatIsSentAgain:
         assert await made.sweep().step() == 1
         record = made.records.rows["upl_1"]
         assert (record.status, record.next_look_at) == (S.COMPLETED, None)
+
+
+@pytest.mark.parametrize("status", [S.COMPLETED, S.REPLACED])
+async def test_what_is_written_again_in_a_profile_with_quarantine_waits_for_a_verdict_again(
+    status: S,
+) -> None:
+    made = profiled(
+        Profile(quarantine=True), status, stored(etag="two"), completed_at=START, charged=5
+    )
+    outcome, record = await settled(made)
+    assert (outcome, record.status, record.etag) == (Outcome.QUARANTINED, S.QUARANTINED, "two")
+    assert (record.completed_at, record.charged) == (START, 5)

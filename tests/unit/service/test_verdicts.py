@@ -61,7 +61,7 @@ async def test_a_verdict_is_not_taken_back() -> None:
 
 @BOTH
 @pytest.mark.parametrize(
-    "status", [S.PENDING, S.UPLOADING, S.RECEIVED, S.REPLACED, S.ABORTED, S.EXPIRED, S.DELETED]
+    "status", [S.PENDING, S.UPLOADING, S.RECEIVED, S.ABORTED, S.EXPIRED, S.DELETED]
 )
 async def test_there_is_no_verdict_on_anything_else(status: S, verdict: Verdict) -> None:
     world = UploadWorld(upload(status=status))
@@ -112,3 +112,15 @@ async def test_another_object_in_its_place_is_deleted_by_the_sweep_as_well() -> 
     await world.verdicts.give("upl_1", "rejected", None)
     await world.sweep().step()
     assert not world.store.holds(world.row().key)
+
+
+@BOTH
+async def test_one_that_was_completed_before_is_replaced_by_what_is_released(
+    verdict: Verdict,
+) -> None:
+    world = UploadWorld(upload(status=S.QUARANTINED, etag="one", completed_at=START))
+    world.store.put(world.row().key, stored(etag="one"))
+    given = await world.verdicts.give("upl_1", verdict, None)
+    assert given.status is (S.REPLACED if verdict == "clean" else S.REJECTED)
+    assert given.completed_at == START
+    assert await world.verdicts.give("upl_1", verdict, None) == given

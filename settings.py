@@ -564,6 +564,10 @@ def _contradictions(settings: Settings) -> list[str]:
         found.append("aws.access_key_id and aws.secret_access_key go together")
     if any("*" in origin and origin != "*" for origin in settings.http.cors_origins):
         found.append("http.cors_origins takes whole origins, not patterns")
+    keys = [key.get_secret_value() for key in settings.webhooks.eventbridge_keys]
+    if any(not key or not key.isascii() or key.strip() != key for key in keys):
+        # Such a one would let everybody in, or never match what a header can carry.
+        found.append("webhooks.eventbridge_keys holds one that is empty, not ASCII or has spaces")
     if settings.redis.url is not None and not settings.redis.url.get_secret_value().startswith(
         ("redis://", "rediss://", "unix://")
     ):

@@ -1,6 +1,6 @@
 """The timeline of an upload on the wire."""
 
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -139,8 +139,13 @@ def _item(item: Item) -> CreatedItem | TransitionItem | StoreEventItem | Webhook
         case Upload():
             return CreatedItem.of(item)
         case Transition():
-            return TransitionItem(**asdict(item))
+            return TransitionItem(**_fields(item))
         case StoreEvent():
-            return StoreEventItem(**asdict(item))
+            return StoreEventItem(**_fields(item))
         case WebhookDelivery():
-            return WebhookItem(**asdict(item))
+            return WebhookItem(**_fields(item))
+
+
+def _fields(item: Transition | StoreEvent | WebhookDelivery) -> dict[str, Any]:
+    """As they are: dataclasses.asdict copies each `raw` deeply, at the cost of the event loop."""
+    return {each.name: getattr(item, each.name) for each in fields(item)}

@@ -189,7 +189,7 @@ inbox = Table(
     # What waits is little beside what is done.
     Index("ix_inbox_waiting", "due_at", "id", **_where("done_at IS NULL")),
     Index(None, "done_at"),
-    Index(None, "key"),
+    Index(None, "key", "done_at"),
 )
 
 # The last number of a user's sequence of events.

@@ -7,7 +7,7 @@ have been lost): they must not take the connections that requests wait for.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from errors import UnavailableError
 from service.delivery.ports import EventFeed, FeedEvent
@@ -37,8 +37,13 @@ class Looks:
                 await self._places.acquire()
         except TimeoutError:
             raise UnavailableError("Too many streams look at once", retry_after=2) from None
-        try:
-            # A client that leaves must not break off a query: that would cost its connection.
-            return await asyncio.shield(asyncio.ensure_future(look()))
-        finally:
-            self._places.release()
+        # A client that leaves must not break off a query: that would cost its connection. The query
+        # keeps its place until it ends.
+        looking = asyncio.ensure_future(look())
+        looking.add_done_callback(self._ended)
+        return await asyncio.shield(looking)
+
+    def _ended(self, looking: asyncio.Future[Any]) -> None:
+        self._places.release()
+        if not looking.cancelled():
+            looking.exception()  # may have outlived who asked

@@ -13,7 +13,7 @@ Object tags count as news, too: a scanner gives its verdict by one. AWS calls th
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import zip_longest
 from urllib.parse import unquote_to_bytes
 
@@ -131,9 +131,11 @@ def moment(value: object) -> datetime | None:
     """The time is for reading only: one that makes no sense is left out."""
     try:
         parsed = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
+        if parsed is None or parsed.tzinfo is None:
+            return None
+        return parsed.astimezone(UTC)  # which the first and the last day may not have
+    except (ValueError, OverflowError):
         return None
-    return parsed if parsed is not None and parsed.tzinfo is not None else None
 
 
 def _raw(record: Json, bucket: str, written: Json) -> str:

@@ -104,7 +104,9 @@ def upgrade() -> None:
         )
         batch_op.drop_index(batch_op.f("ix_inbox_done_at_due_at"))
         batch_op.create_index(batch_op.f("ix_inbox_done_at"), ["done_at"], unique=False)
-        batch_op.create_index(batch_op.f("ix_inbox_key"), ["key"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_inbox_key_done_at"), ["key", "done_at"], unique=False
+        )
         batch_op.create_index(
             "ix_inbox_waiting",
             ["due_at", "id"],
@@ -132,7 +134,7 @@ def downgrade() -> None:
             postgresql_where=sa.text("done_at IS NULL"),
             sqlite_where=sa.text("done_at IS NULL"),
         )
-        batch_op.drop_index(batch_op.f("ix_inbox_key"))
+        batch_op.drop_index(batch_op.f("ix_inbox_key_done_at"))
         batch_op.drop_index(batch_op.f("ix_inbox_done_at"))
         batch_op.create_index(
             batch_op.f("ix_inbox_done_at_due_at"), ["done_at", "due_at"], unique=False

@@ -280,3 +280,9 @@ def test_the_order_of_sequencers_is_an_order(a: str, b: str, c: str) -> None:
     assert s3.sequencer_order(a, b) == -s3.sequencer_order(b, a)
     if s3.sequencer_order(a, b) <= 0 and s3.sequencer_order(b, c) <= 0:
         assert s3.sequencer_order(a, c) <= 0
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_is_none_in_utc_is_left_out(time: str) -> None:
+    """No database could hold it, and the event is good without it."""
+    assert s3.moment(time) is None

@@ -6,6 +6,7 @@ version are explicit: botocore's defaults wait 60 s and retry in legacy mode.
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import aioboto3
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from botocore import UNSIGNED
 
 from aws.signer.credentials import SessionCredentials
@@ -64,12 +66,29 @@ class AwsClients:
     sqs: "SQSClient | None" = None
 
 
+class VerifyingSession(AIOHTTPSession):
+    """aiobotocore 2.25 makes contexts of urllib3's kind, which leave the name in a certificate for
+    urllib3 to check, and behind a proxy none at all: aiohttp must check both itself.
+    """
+
+    def _get_ssl_context(self) -> ssl.SSLContext:
+        context: ssl.SSLContext = super()._get_ssl_context()  # type: ignore[misc]  # its types leave it out
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.check_hostname = True
+        return context
+
+    def _setup_proxy_ssl_context(self, proxy_url: str) -> ssl.SSLContext:
+        context: ssl.SSLContext | None = super()._setup_proxy_ssl_context(proxy_url)  # type: ignore[misc]
+        return context or self._get_ssl_context()
+
+
 def client_config(access: AwsAccess, **more: Any) -> AioConfig:
     return AioConfig(
         connect_timeout=access.connect_timeout,
         read_timeout=access.read_timeout,
         retries={"mode": "standard", "total_max_attempts": access.max_attempts},
         max_pool_connections=access.max_connections,
+        http_session_cls=VerifyingSession,
         **more,
     )
 

@@ -11,8 +11,10 @@ from typing import Final, Self
 
 import aiohttp
 import structlog
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from yarl import URL
 
+from aws.egress import Egress
 from aws.s3_errors import ABSENT, refusal, store_errors, transient
 from aws.signer.presigner import Presigner
 from errors import StoreUnavailableError
@@ -25,6 +27,9 @@ _PAUSE: Final = 0.1  # seconds; the longest before the second attempt is twice t
 _OK: Final = 200
 _NO_LONGER_OK: Final = 300
 _BAD_REQUEST: Final = 400
+_TOO_MANY: Final = "Too many headers"  # aiohttp has no class of its own for it
+# Of what is packed for the way no length is told. (aiohttp's own are dearer to leave out.)
+_OUR_HEADERS: Final = {"Accept-Encoding": "identity", "User-Agent": "uploadgate"}
 _UPLOAD_ID: Final = f"x-amz-meta-{UPLOAD_ID_METADATA}"
 
 
@@ -47,9 +52,16 @@ class Heads:
     """
 
     def __init__(
-        self, session: aiohttp.ClientSession, signer: Presigner, *, attempts: int, seconds: float
+        self,
+        session: aiohttp.ClientSession,
+        egress: Egress,
+        signer: Presigner,
+        *,
+        attempts: int,
+        seconds: float,
     ) -> None:
         self._session = session
+        self._egress = egress
         self._signer = signer
         self._attempts = attempts
         self._seconds = seconds
@@ -70,16 +82,16 @@ class Heads:
         once. `read_seconds` is how long no byte may come, `call_seconds` how long one call may
         take with all `attempts`, and with its turn.
         """
+        egress = await Egress.found()
         async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections),
+            connector=aiohttp.TCPConnector(limit=connections, ssl=egress.tls),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=connect_seconds, sock_read=read_seconds
             ),
             auto_decompress=False,
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
         ) as session:
-            yield cls(session, signer, attempts=attempts, seconds=call_seconds)
+            yield cls(session, egress, signer, attempts=attempts, seconds=call_seconds)
 
     async def head(self, bucket: str, key: str) -> StoredObject | None:
         """As service.uploads.ports.ObjectStore says, but raises UnreadableError where it is not
@@ -111,16 +123,36 @@ class Heads:
 
     async def _attempt(self, bucket: str, key: str) -> tuple[int, Mapping[str, str]]:
         signed = await self._signer.head(bucket, key)
+        url = URL(signed.url, encoded=True)
         try:
             async with self._session.head(
-                URL(signed.url, encoded=True), headers=signed.headers, allow_redirects=False
+                url,
+                headers={**signed.headers, **_OUR_HEADERS},
+                allow_redirects=False,
+                proxy=self._egress.proxy(url),
             ) as answer:
                 return answer.status, answer.headers
-        except aiohttp.ClientResponseError:
-            failed: Exception = UnreadableError()
+        except aiohttp.ClientResponseError as error:
+            failed: Exception = _AwayError(type(error).__name__)
+            if beyond_reading(error):
+                failed = UnreadableError()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             failed = _AwayError(type(error).__name__)
         raise failed
+
+
+def beyond_reading(error: aiohttp.ClientResponseError) -> bool:
+    """An answer whose headers are too long or too many, and so the object's own; any other that
+    cannot be read is no HTTP, and says nothing of the object.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, LineTooLong):
+            return True
+        if isinstance(cause, BadHttpMessage) and cause.message.startswith(_TOO_MANY):
+            return True
+        cause = cause.__cause__
+    return False
 
 
 def _stored(headers: Mapping[str, str]) -> StoredObject:

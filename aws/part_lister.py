@@ -17,6 +17,7 @@ import aiohttp
 import structlog
 from yarl import URL
 
+from aws.egress import Egress
 from aws.part_list_xml import PartListReader
 from aws.part_lists import NewestParts
 from aws.s3_errors import GONE, LONGEST_ERROR, code_in, refusal, store_errors, transient
@@ -65,9 +66,16 @@ class PartLister:
     """
 
     def __init__(
-        self, session: aiohttp.ClientSession, signer: Presigner, *, attempts: int, seconds: float
+        self,
+        session: aiohttp.ClientSession,
+        egress: Egress,
+        signer: Presigner,
+        *,
+        attempts: int,
+        seconds: float,
     ) -> None:
         self._session = session
+        self._egress = egress
         self._signer = signer
         self._attempts = attempts
         self._seconds = seconds
@@ -88,8 +96,9 @@ class PartLister:
         once. `read_seconds` is how long no byte may come, `call_seconds` how long one page may
         take with all `attempts`, and with its turn.
         """
+        egress = await Egress.found()
         async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections),
+            connector=aiohttp.TCPConnector(limit=connections, ssl=egress.tls),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=connect_seconds, sock_read=read_seconds
@@ -99,7 +108,7 @@ class PartLister:
             headers={"Accept-Encoding": "identity"},
             skip_auto_headers=("User-Agent",),
         ) as session:
-            yield cls(session, signer, attempts=attempts, seconds=call_seconds)
+            yield cls(session, egress, signer, attempts=attempts, seconds=call_seconds)
 
     async def parts(self, bucket: str, key: str, multipart_id: str) -> Sequence[StoredPart] | None:
         """As service.uploads.ports.Multiparts says."""
@@ -140,9 +149,10 @@ class PartLister:
 
     async def _attempt(self, multipart: _Multipart, after: int, found: NewestParts) -> int | None:
         signed = await self._signer.list_parts(*multipart, after=after, seconds=_LIFE)
+        url = URL(signed.url, encoded=True)
         try:
             async with self._session.get(
-                URL(signed.url, encoded=True), allow_redirects=False
+                url, allow_redirects=False, proxy=self._egress.proxy(url)
             ) as answer:
                 if answer.status == _OK:
                     return await _read(answer.content, found)

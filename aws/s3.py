@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 from botocore.exceptions import ClientError, HTTPClientError
 
-from aws.heads import Heads, UnreadableError
+from aws.heads import Heads, UnreadableError, beyond_reading
 from aws.s3_errors import ABSENT, CHANGED, code_of, status_of, store_errors
 from service.uploads.model import Checksum
 from service.uploads.ports import StoredObject
@@ -37,8 +37,20 @@ class S3Store:
         try:
             return await self._heads.head(bucket, key)
         except UnreadableError:
-            async with store_errors(self._call_seconds):
-                return await self._listed(bucket, key)
+            return await self._unreadable(self._heads, bucket, key)
+
+    async def _unreadable(self, heads: Heads, bucket: str, key: str) -> StoredObject | None:
+        """What cannot be read is rejected and deleted, so it must be so before and after the
+        listing: a moment's fault of the store's, or of a proxy before it, must not look like it.
+        """
+        async with store_errors(self._call_seconds):
+            listed = await self._listed(bucket, key)
+        if listed is None:
+            return None
+        try:
+            return await heads.head(bucket, key)
+        except UnreadableError:
+            return listed
 
     async def _head_by_botocore(self, bucket: str, key: str) -> StoredObject | None:
         async with store_errors(self._call_seconds):
@@ -53,7 +65,8 @@ class S3Store:
                     return await self._listed(bucket, key)
                 raise
             except HTTPClientError as error:
-                if isinstance(error.kwargs.get("error"), aiohttp.ClientResponseError):
+                cause = error.kwargs.get("error")
+                if isinstance(cause, aiohttp.ClientResponseError) and beyond_reading(cause):
                     # Headers beyond what S3 allows (a self-hosted store may take them) and
                     # beyond what the transport reads.
                     return await self._listed(bucket, key)

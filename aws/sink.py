@@ -9,6 +9,7 @@ import aiohttp
 import structlog
 from yarl import URL
 
+from aws.egress import Egress
 from aws.measured_body import MeasuredBody
 from aws.s3_errors import GONE, LONGEST_ERROR, code_in, refusal
 from errors import (
@@ -35,8 +36,11 @@ class StoreSink:
     causes: aiohttp's name the whole address, which is as good as the bytes.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, *, idle_seconds: float) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, egress: Egress, *, idle_seconds: float
+    ) -> None:
         self._session = session
+        self._egress = egress
         self._idle_seconds = idle_seconds
 
     @classmethod
@@ -48,14 +52,15 @@ class StoreSink:
         `connect_seconds`. `idle_seconds` is how long the store may take no byte, and how long it
         may then take to answer; how long the bytes may be in coming is their sender's affair.
         """
+        egress = await Egress.found()
         async with aiohttp.ClientSession(
             # A connection that the store has closed meanwhile would cost the whole request.
-            connector=aiohttp.TCPConnector(limit=connections, force_close=True),
+            connector=aiohttp.TCPConnector(limit=connections, force_close=True, ssl=egress.tls),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, connect=connect_seconds),
             skip_auto_headers=("Content-Type", "User-Agent"),
         ) as session:
-            yield cls(session, idle_seconds=idle_seconds)
+            yield cls(session, egress, idle_seconds=idle_seconds)
 
     async def send(self, target: SignedRequest, *, size: int, chunks: AsyncIterator[bytes]) -> None:
         """As the port says. Raises InvalidRequestError for chunks that are not of this size in
@@ -81,11 +86,13 @@ class StoreSink:
         """None for what is stored."""
         # With its length given aiohttp does not send it in chunks, which signatures forbid.
         signed = {n: v for n, v in target.headers.items() if n.lower() != "content-length"}
+        url = URL(target.url, encoded=True)
         async with self._session.put(
-            URL(target.url, encoded=True),
+            url,
             headers=signed | {"Content-Length": str(size)},
             data=body,
             allow_redirects=False,
+            proxy=self._egress.proxy(url),
         ) as answer:
             body.answered()
             if _OK <= answer.status < _REDIRECTION:

@@ -39,7 +39,7 @@ async def set_up(directory: Path) -> AsyncIterator[Stage]:
     os.sched_setaffinity(0, other_cores)
     config = LocalCloudConfig(data_dir=directory / "cloud")
     async with LocalCloud.running(config) as cloud:
-        port = _free_port()
+        port = free_port()
         environment = cloud.environment() | {
             "PATH": os.environ["PATH"],
             "UPLOADGATE_ENVIRONMENT": "development",
@@ -71,7 +71,7 @@ async def _service(environment: dict[str, str], cores: set[int]) -> AsyncIterato
 
 async def _log_in(url: str, environment: dict[str, str]) -> str:
     password = secrets.token_urlsafe(16)
-    await _ready(url)
+    await ready(url)
     adding = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "cli.main", "user", "add", "bench", "--password-stdin"),
         cwd=ROOT,
@@ -104,7 +104,7 @@ async def _announce(url: str, token: str) -> str:
         return upload_id
 
 
-async def _ready(url: str) -> None:
+async def ready(url: str) -> None:
     async with asyncio.timeout(60), aiohttp.ClientSession() as session:
         while True:
             with contextlib.suppress(aiohttp.ClientError):
@@ -114,7 +114,7 @@ async def _ready(url: str) -> None:
             await asyncio.sleep(0.1)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

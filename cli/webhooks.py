@@ -68,7 +68,14 @@ def _offered(text: str) -> EventType:
     return EventType(text)
 
 
-EndpointId = Annotated[str, typer.Argument(metavar="ID", help="The endpoint's id.")]
+def _id(text: str) -> str:
+    """What the shell gave of other bytes than UTF-8 no database could look for."""
+    if not text.isascii():
+        raise typer.BadParameter("no endpoint has such an id")
+    return text
+
+
+EndpointId = Annotated[str, typer.Argument(callback=_id, metavar="ID", help="The endpoint's id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 Since = Annotated[
     datetime, typer.Option(parser=_moment, metavar="WHEN", help="2h, 7d, or RFC 3339.")

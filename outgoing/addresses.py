@@ -58,6 +58,18 @@ _PRIVATE = _networks(
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 # How hosts with IPv6 alone reach the public ones without: it says itself where it leads.
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# An IPv4 address is in all of these, too, which must be allowed in its own form.
+_CARRIERS = (
+    _NAT64,
+    *_networks(
+        "64:ff9b:1::/48",  # NAT64 of a network's own
+        "2002::/16",  # 6to4
+        "::ffff:0:0:0/96",  # translated (SIIT)
+    ),
+)
+# Without ::1, which is in the same range but carries none.
+_COMPATIBLE = ipaddress.IPv6Network("::/96")
+_LOOPBACK = ipaddress.IPv6Address("::1")
 
 
 def is_public(address: Address) -> bool:
@@ -71,7 +83,7 @@ def is_public(address: Address) -> bool:
 
 def is_allowed(address: Address, networks: Sequence[Network]) -> bool:
     """Whether the operator allows it although it need not be public."""
-    if isinstance(address, ipaddress.IPv6Address) and address in _NAT64:
+    if _within(address, _CARRIERS) or (address in _COMPATIBLE and address != _LOOPBACK):
         return False
     return _within(address, networks) and not _within(address, _NEVER)
 

@@ -16,6 +16,7 @@ from yarl import URL
 from errors import InvalidEndpointError
 from outgoing.addresses import Address
 from outgoing.guard import Guard
+from outgoing.patience import ImpatientResponse
 from outgoing.retry_after import retry_after
 from service.clock import Clock
 from service.delivery.ports import Answer, NoAnswer
@@ -66,6 +67,7 @@ class HttpSender:
         )
         async with aiohttp.ClientSession(
             connector=connector,
+            response_class=ImpatientResponse,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None),
             headers={"User-Agent": user_agent, "Content-Type": "application/json"},
@@ -83,8 +85,9 @@ class HttpSender:
                 if isinstance(found, NoAnswer):
                     return found
                 _looked_at.set(found)
+                # As it was looked at: no parser may spell it otherwise.
                 response = await self._session.post(
-                    URL(url), headers=headers, data=body, allow_redirects=False
+                    URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
                 )
         except InvalidEndpointError:
             return NoAnswer("forbidden_url", final=True)

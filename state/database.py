@@ -1,21 +1,25 @@
 """The engine, opened once for the application's life."""
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import Executable, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from errors import UnavailableError
+from state import direct
 
 _AWAY = "The database does not answer"
+_IDLE_SECONDS = 30.0
+_BACK_AT = "back_at"
 
 
 class Database:
@@ -23,6 +27,8 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
+        self.is_postgres = engine.dialect.name == "postgresql"
+        self._committing = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @classmethod
     @asynccontextmanager
@@ -32,34 +38,69 @@ class Database:
         """SQLite gets one connection, whatever is asked: it takes one writer at a time, and
         writers that wait in a queue here are served in turn, while those that wait for its lock
         starve each other (p99 of a small insert, 32 at once: over 1 s).
+
+        Postgres gets up to `pool_size` and `overflow` together, which stay open: to open one for a
+        moment costs as much as fifty statements, and what the old one had prepared is lost. The
+        one used last is used next, so that a server can close those that idle.
         """
         sqlite = url.startswith("sqlite")
         _make_private(sqlite_file(url))
         engine = create_async_engine(
             url,
             poolclass=AsyncAdaptedQueuePool,
-            pool_size=1 if sqlite else pool_size,
-            max_overflow=0 if sqlite else overflow,
+            pool_size=1 if sqlite else pool_size + overflow,
+            max_overflow=0,
             pool_timeout=timeout_seconds,
-            pool_pre_ping=not sqlite,
+            pool_use_lifo=True,
             connect_args=_connect_args(url, timeout_seconds),
             hide_parameters=True,
         )
         if sqlite:
             event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+        else:
+            event.listen(engine.sync_engine, "checkin", _note_idle)
+            event.listen(engine.sync_engine, "checkout", _check_alive)
         try:
             yield cls(engine)
         finally:
             await engine.dispose()
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+    def transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Commits at the end. Raises UnavailableError when the database does not answer; an
         IntegrityError is the caller's own to read.
         """
+        return self._entered(self.engine.begin())
+
+    def single(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """As `transaction`, for one statement: Postgres is spared BEGIN and COMMIT. What is done is
+        done, also should the block fail after it; and where the answer does not come in time, it
+        may have been done, as a commit may.
+        """
+        if not self.is_postgres:
+            return self.transaction()
+        return self._entered(self._committing.connect())
+
+    async def rows(
+        self, statement: Executable, values: Mapping[str, Any]
+    ) -> Sequence[Mapping[Any, Any]]:
+        """All that one statement gives, which is a transaction of its own and one of a few that
+        are made once (state/direct.py).
+        """
+        if self.is_postgres:
+            async with self._entered(self.engine.connect()) as connection:
+                found = await direct.rows(connection, statement, values)
+            if found is not None:
+                return found
+        async with self.single() as connection:
+            return (await connection.execute(statement, values)).mappings().all()
+
+    @asynccontextmanager
+    async def _entered(
+        self, opening: AbstractAsyncContextManager[AsyncConnection]
+    ) -> AsyncIterator[AsyncConnection]:
         async with AsyncExitStack() as stack:
             try:
-                connection = await stack.enter_async_context(self.engine.begin())
+                connection = await stack.enter_async_context(opening)
             except (DBAPIError, PoolTimeout, OSError) as error:
                 # Refused, starting, no such database: whatever it says at the door, it is away.
                 raise UnavailableError(_AWAY) from error
@@ -101,7 +142,15 @@ def _make_private(file: Path | None) -> None:
             os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
 
+# Classes of Postgres' SQLSTATE that pass: lost connections, a primary that became read-only, lost
+# races, no room, locks not had in time, an operator's stop or cancellation, faults of the system.
+_PASSING = ("08", "25006", "40", "53", "55P03", "57", "58")
+
+
 def _is_away(error: DBAPIError | OSError) -> bool:
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    if isinstance(state, str) and state.startswith(_PASSING):
+        return True
     if isinstance(error, DBAPIError) and not isinstance(error, OperationalError | InterfaceError):
         return error.connection_invalidated
     return True
@@ -119,3 +168,21 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _note_idle(_connection: Any, record: Any) -> None:
+    record.info[_BACK_AT] = time.monotonic()
+
+
+def _check_alive(connection: Any, record: Any, _proxy: Any) -> None:
+    """A server that goes closes its connections, which is known without asking: asking each time
+    (pool_pre_ping) took three of the seven answers that a small transaction waits for. One that
+    vanished without a word is asked for where it has idled.
+    """
+    if connection.driver_connection.is_closed():
+        raise InvalidatePoolError
+    if time.monotonic() - record.info.get(_BACK_AT, time.monotonic()) > _IDLE_SECONDS:
+        try:
+            connection.ping()
+        except Exception as error:
+            raise InvalidatePoolError from error

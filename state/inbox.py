@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Executable, Integer, bindparam, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from errors import OverloadedError
@@ -15,7 +16,7 @@ from service.completion.ports import Claimed
 from state.batches import insert_new
 from state.database import Database
 from state.tables import inbox
-from state.upsert import one_of
+from state.upsert import among, one_of
 
 _MOST_IDS = 1000  # of one statement; SQLite takes 32,766 values
 _MOST_FORGOTTEN = 5000  # of one call: some 50 ms, in which others of SQLite's wait
@@ -61,21 +62,10 @@ class SqlInbox:
         self, worker: str, now: datetime, *, until: datetime, limit: int
     ) -> Sequence[Claimed]:
         """`due_at` is moved to the lease's end: whoever does not finish lets it come due again."""
-        due = (
-            select(inbox.c.id)
-            .where(inbox.c.done_at.is_(None), inbox.c.due_at <= now)
-            .order_by(inbox.c.due_at, inbox.c.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        statement = (
-            update(inbox)
-            .where(inbox.c.id.in_(due.scalar_subquery()))
-            .values(leased_by=worker, due_at=until, attempts=inbox.c.attempts + 1)
-            .returning(*(inbox.c[part.name] for part in fields(Claimed)))
-        )
-        async with self._database.transaction() as connection:
-            rows = (await connection.execute(statement)).all()
+        values = {"worker": worker, "now": now, "until": until, "limit": limit}
+        async with self._database.single() as connection:
+            found = await connection.execute(_claiming(connection.dialect.name), values)
+            rows = found.all()
         return sorted((Claimed(*row) for row in rows), key=lambda event: event.id)
 
     async def settle(self, event: Claimed, worker: str, outcome: str, now: datetime) -> None:
@@ -86,8 +76,11 @@ class SqlInbox:
     ) -> None:
         await self._end(events, worker, done_at=now, outcome=outcome)
 
-    async def retry(self, event: Claimed, worker: str, due_at: datetime) -> None:
-        await self._end([event], worker, due_at=due_at)
+    async def retry(
+        self, event: Claimed, worker: str, due_at: datetime, *, looked: bool = False
+    ) -> None:
+        values = {"looks": event.looks + 1} if looked else {}
+        await self._end([event], worker, due_at=due_at, **values)
 
     async def give_up(self, event: Claimed, worker: str, outcome: str, now: datetime) -> None:
         await self._end([event], worker, done_at=now, outcome=outcome, failed=True)
@@ -109,14 +102,35 @@ class SqlInbox:
             .limit(_MOST_FORGOTTEN)
             .with_for_update(skip_locked=True)
         )
-        statement = delete(inbox).where(inbox.c.id.in_(oldest.scalar_subquery()))
-        async with self._database.transaction() as connection:
-            return (await connection.execute(statement)).rowcount
+        async with self._database.single() as connection:
+            found = among(connection.dialect.name, inbox.c.id, oldest)
+            return (await connection.execute(delete(inbox).where(found))).rowcount
 
 
 def _row(event: ObjectEvent, now: datetime) -> dict[str, Any]:
     given = {name: getattr(event, name) for name in _OF_EVENT}
     return {**given, "received_at": now, "due_at": now}
+
+
+@cache
+def _claiming(dialect: str) -> Executable:
+    due = (
+        select(inbox.c.id)
+        .where(inbox.c.done_at.is_(None), inbox.c.due_at <= bindparam("now"))
+        .order_by(inbox.c.due_at, inbox.c.id)
+        .limit(bindparam("limit", type_=Integer()))
+        .with_for_update(skip_locked=True)
+    )
+    return (
+        update(inbox)
+        .where(among(dialect, inbox.c.id, due))
+        .values(
+            leased_by=bindparam("worker"),
+            due_at=bindparam("until", type_=inbox.c.due_at.type),
+            attempts=inbox.c.attempts + 1,
+        )
+        .returning(*(inbox.c[part.name] for part in fields(Claimed)))
+    )
 
 
 def _slices(ids: list[int]) -> Iterator[list[int]]:

@@ -1,10 +1,21 @@
 """Upload records in SQL. Every change is one compare-and-set UPDATE."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Update, and_, or_, select, update
+from sqlalchemy import (
+    Executable,
+    Integer,
+    Update,
+    and_,
+    bindparam,
+    or_,
+    select,
+    update,
+)
 
 from errors import IdempotencyInFlightError
 from service.delivery.events import upload_happening
@@ -14,7 +25,7 @@ from service.uploads.model import Upload, UploadStatus
 from service.uploads.ports import Cursor
 from service.uploads.quota import NO_LIMITS, Limits, Usage, charge
 from service.uploads.transitions import allowed
-from state import events, idempotency, usage
+from state import at_once, events, idempotency, usage
 from state.database import Database
 from state.tables import uploads
 from state.upload_rows import first, plain, row_of, upload_of
@@ -56,21 +67,15 @@ class SqlUploadRecords:
     async def get(self, upload_id: str) -> Upload | None:
         if "\0" in upload_id:
             return None  # no text for Postgres, and no id of ours
-        async with self._database.transaction() as connection:
-            found = await connection.execute(select(uploads).where(uploads.c.id == upload_id))
-            return first(found.mappings().all())
+        return await self._first(_by_id(), {"id": upload_id})
 
     async def by_key(self, bucket: str, key: str) -> Upload | None:
         if "\0" in key:
             return None
-        query = (
-            select(uploads)
-            .where(uploads.c.bucket == bucket, uploads.c.key == key)
-            .order_by(uploads.c.generation.desc())
-            .limit(1)
-        )
-        async with self._database.transaction() as connection:
-            return first((await connection.execute(query)).mappings().all())
+        return await self._first(_newest_of_key(), {"bucket": bucket, "key": key})
+
+    async def _first(self, query: Executable, values: Mapping[str, Any]) -> Upload | None:
+        return first(await self._database.rows(query, values))
 
     async def page(
         self,
@@ -91,7 +96,7 @@ class SqlUploadRecords:
             tied = and_(uploads.c.created_at == after.created_at, uploads.c.id < after.id)
             query = query.where(or_(older, tied))
         query = query.order_by(uploads.c.created_at.desc(), uploads.c.id.desc()).limit(limit)
-        async with self._database.transaction() as connection:
+        async with self._database.single() as connection:
             return [upload_of(row) for row in (await connection.execute(query)).mappings()]
 
     async def transition(
@@ -107,56 +112,117 @@ class SqlUploadRecords:
         if not allowed(seen.status, status):
             raise ValueError(f"{seen.status} is never followed by {status}")
         _refuse(changes, _NEVER_CHANGED)
-        charged = charge(seen, status, changes.get("size", seen.size))
-        values = {**changes, "status": status, "charged": charged, "updated_at": now}
-        statement = _compare_and_set(seen, values, "status", "etag", "charged")
-        async with self._database.transaction() as connection:
-            moved = first((await connection.execute(statement)).mappings().all())
-            if moved is not None:
-                await usage.apply(connection, usage.Change.between(seen, moved), limits)
-                await events.write(connection, upload_happening(seen.status, moved, now))
+        values = {**changes, "status": status, "updated_at": now}
+        values["charged"] = charge(seen, status, changes.get("size", seen.size))
+        moved = None
+        if self._database.is_postgres:
+            moved = await self._at_once(seen, values, limits)
+        if moved is None:
+            moved = await self._in_turn(seen, values, limits)
         if moved is not None:
             self._announce(moved.user_id)
+        return moved
+
+    async def _at_once(
+        self, seen: Upload, values: Mapping[str, Any], limits: Limits
+    ) -> Upload | None:
+        """What the event shows is known beforehand, as the record must not have changed at all. So
+        there are more reasons for None than `transition` knows, and nothing is written then.
+        """
+        after = replace(seen, **values)
+        change = usage.Change.between(seen, after)
+        compared = ("status", "etag", "charged", "updated_at", "transport")
+        given = {
+            **_given(seen, values, compared),
+            **events.parameters(upload_happening(seen.status, after, after.updated_at)),
+            **(usage.parameters(change, limits) if change.counts else {}),
+        }
+        statement = at_once.moving(compared, tuple(sorted(values)), counts=change.counts)
+        return await self._first(statement, given)
+
+    async def _in_turn(
+        self, seen: Upload, values: Mapping[str, Any], limits: Limits
+    ) -> Upload | None:
+        compared = ("status", "etag", "charged")
+        statement = _comparing(compared, tuple(sorted(values)))
+        async with self._database.transaction() as connection:
+            found = await connection.execute(statement, _given(seen, values, compared))
+            moved = first(found.mappings().all())
+            if moved is not None:
+                await usage.apply(connection, usage.Change.between(seen, moved), limits)
+                happening = upload_happening(seen.status, moved, moved.updated_at)
+                await events.write(connection, happening)
         return moved
 
     async def amend(self, seen: Upload, now: datetime, **changes: Any) -> Upload | None:
         """Raises ValueError for changes that are a transition's, or nobody's."""
         _refuse(changes, _NEVER_CHANGED | _BY_TRANSITION)
         values = {**changes, "updated_at": now}
-        statement = _compare_and_set(seen, values, "status", "etag", "multipart_id")
-        async with self._database.transaction() as connection:
-            return first((await connection.execute(statement)).mappings().all())
+        return await self._compare_and_set(seen, values, "status", "etag", "multipart_id")
 
     async def usage(self, user_id: str, profile: str) -> Usage:
-        async with self._database.transaction() as connection:
+        async with self._database.single() as connection:
             return await usage.read(connection, user_id, profile)
 
     async def overdue(self, now: datetime, limit: int) -> Sequence[Upload]:
-        query = (
-            select(uploads)
-            .where(uploads.c.next_look_at <= now)
-            .order_by(uploads.c.next_look_at)
-            .limit(limit)
-        )
-        async with self._database.transaction() as connection:
-            return [upload_of(row) for row in (await connection.execute(query)).mappings()]
+        async with self._database.single() as connection:
+            found = await connection.execute(_overdue(), {"now": now, "limit": limit})
+            return [upload_of(row) for row in found.mappings()]
 
     async def looked(self, seen: Upload, next_look_at: datetime | None) -> None:
         """Only if nobody looked or moved the record meanwhile."""
         values = {"next_look_at": next_look_at, "looks": seen.looks + 1}
-        async with self._database.transaction() as connection:
-            await connection.execute(_compare_and_set(seen, values, "status", "looks"))
+        await self._compare_and_set(seen, values, "status", "looks")
+
+    async def _compare_and_set(
+        self, seen: Upload, values: Mapping[str, Any], *compared: str
+    ) -> Upload | None:
+        statement = _comparing(compared, tuple(sorted(values)))
+        return await self._first(statement, _given(seen, values, compared))
 
 
-def _compare_and_set(seen: Upload, values: Mapping[str, Any], *compared: str) -> Update:
+# Made once: to write a statement of these columns costs as much as to send it.
+
+
+@cache
+def _by_id() -> Executable:
+    return select(uploads).where(uploads.c.id == bindparam("id"))
+
+
+@cache
+def _newest_of_key() -> Executable:
+    return (
+        select(uploads)
+        .where(uploads.c.bucket == bindparam("bucket"), uploads.c.key == bindparam("key"))
+        .order_by(uploads.c.generation.desc())
+        .limit(1)
+    )
+
+
+@cache
+def _overdue() -> Executable:
+    return (
+        select(uploads)
+        .where(uploads.c.next_look_at <= bindparam("now"))
+        .order_by(uploads.c.next_look_at)
+        .limit(bindparam("limit", type_=Integer()))
+    )
+
+
+@lru_cache(maxsize=64)
+def _comparing(compared: tuple[str, ...], changed: tuple[str, ...]) -> Update:
     """What the decision was made on must still be so."""
-    same = [uploads.c[name].is_not_distinct_from(getattr(seen, name)) for name in compared]
     return (
         update(uploads)
-        .where(uploads.c.id == seen.id, *same)
-        .values(**plain(values))
+        .where(*at_once.matching(compared))
+        .values(at_once.changes(changed))
         .returning(*uploads.c)
     )
+
+
+def _given(seen: Upload, values: Mapping[str, Any], compared: Sequence[str]) -> dict[str, Any]:
+    same = {f"seen_{name}": getattr(seen, name) for name in ("id", *compared)}
+    return plain({**same, **{f"new_{name}": value for name, value in values.items()}})
 
 
 def _refuse(changes: Mapping[str, Any], names: frozenset[str]) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Table, any_, bindparam
+from sqlalchemy import Column, ColumnElement, Select, Table, any_, bindparam, func
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,3 +22,12 @@ def one_of(
         array = bindparam(None, values, type_=postgresql.ARRAY(column.type))
         return column == any_(array)
     return column.in_(values)
+
+
+def among(dialect: str, column: Column[Any], query: Select[Any]) -> ColumnElement[bool]:
+    """Of Postgres one array again, which is made once: as a list it could be asked for anew for
+    each row, and `LIMIT` and `SKIP LOCKED` then take other rows each time.
+    """
+    if dialect == "postgresql":
+        return column == any_(func.array(query.scalar_subquery()))
+    return column.in_(query)

@@ -6,19 +6,21 @@ waits for nothing more once it holds the usage row, so transactions cannot wait 
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Self
 
-from sqlalchemy import and_, select, update
+from sqlalchemy import BigInteger, Update, and_, bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from errors import QuotaExceededError, TooManyUploadsError
 from service.uploads.model import Upload
-from service.uploads.quota import Limits, Usage, in_flight
+from service.uploads.quota import NO_LIMITS, Limits, Usage, in_flight
 from state.tables import usage
 from state.upsert import insert_into
 
 _MOST_BYTES = 2**63 - 1
 _MOST_IN_FLIGHT = 2**31 - 1
+_COUNTED = ("bytes", "in_flight")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +40,67 @@ class Change:
         return cls(after.user_id, after.profile, charged, sending)
 
     @property
+    def counts(self) -> bool:
+        return bool(self.bytes or self.in_flight)
+
+    @property
     def place(self) -> Any:
         return (usage.c.user_id == self.user_id) & (usage.c.profile == self.profile)
 
 
 async def read(connection: AsyncConnection, user_id: str, profile: str) -> Usage:
-    query = select(usage.c.bytes, usage.c.in_flight).where(
-        usage.c.user_id == user_id, usage.c.profile == profile
-    )
-    row = (await connection.execute(query)).one_or_none()
+    row = (
+        await connection.execute(_read(), {"user_id": user_id, "profile": profile})
+    ).one_or_none()
     return Usage() if row is None else Usage(*row)
+
+
+@cache
+def _read() -> Any:
+    return select(usage.c.bytes, usage.c.in_flight).where(
+        usage.c.user_id == bindparam("user_id"), usage.c.profile == bindparam("profile")
+    )
 
 
 async def apply(connection: AsyncConnection, change: Change, limits: Limits) -> None:
     """Raises QuotaExceededError or TooManyUploadsError, after which the transaction must be rolled
     back. The limits hold for what grows only; what stays as it is writes nothing.
     """
+    if not change.counts:
+        return
+    if (await connection.execute(counted(), parameters(change, limits))).rowcount == 1:
+        return
+    # The first of all, or over a limit, or a fault: each has its own end.
     if change.bytes < 0 or change.in_flight < 0:
         await _release(connection, change)
     if change.bytes > 0 or change.in_flight > 0:
         await _reserve(connection, change, limits)
+
+
+@cache
+def counted() -> Update:
+    """Changes the row that is there, if it is there and all fits. A CHECK of the table refuses, as
+    the fault that it is, to count less than nothing.
+    """
+    more = {name: bindparam(f"more_{name}", type_=BigInteger()) for name in _COUNTED}
+    room = {name: bindparam(f"room_for_{name}", type_=BigInteger()) for name in _COUNTED}
+    return (
+        update(usage)
+        .where(usage.c.user_id == bindparam("of_user"), usage.c.profile == bindparam("of_profile"))
+        .where(*(usage.c[name] <= room[name] for name in _COUNTED))
+        .values({name: usage.c[name] + more[name] for name in _COUNTED})
+    )
+
+
+def parameters(change: Change, limits: Limits) -> dict[str, Any]:
+    """Of `counted`. How much may be there already; compared so that no sum can overflow."""
+    most, everything = _most(limits), _most(NO_LIMITS)
+    found: dict[str, Any] = {"of_user": change.user_id, "of_profile": change.profile}
+    for name in _COUNTED:
+        count = getattr(change, name)
+        found[f"more_{name}"] = count
+        found[f"room_for_{name}"] = most[name] - count if count > 0 else everything[name]
+    return found
 
 
 async def _release(connection: AsyncConnection, change: Change) -> None:

@@ -19,13 +19,14 @@ VerifiedMessage = NewType("VerifiedMessage", dict[str, str])
 
 _CONFIRMATION = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
 _NOTIFICATION = ("Message", "MessageId", "Timestamp", "TopicArn", "Type")
+_TYPES = get_args(MessageType)
 _PROOF = ("SignatureVersion", "Signature", "SigningCertURL")
 _MAX_CHARS = 4096  # of any field but Message
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def message_type(value: object) -> MessageType:
-    if value not in get_args(MessageType):
+    if value not in _TYPES:
         raise WebhookMalformedError("The message is of no type that SNS sends")
     return cast("MessageType", value)
 

@@ -2,12 +2,15 @@
 carry tickets, tokens or names.
 """
 
+import logging
 import time
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_log = structlog.get_logger("uploadgate.access")
+_NAME = "uploadgate.access"
+_log = structlog.get_logger(_NAME)
+_logger = logging.getLogger(_NAME)
 _QUIET = frozenset({"/livez", "/readyz"})
 
 
@@ -39,6 +42,8 @@ class AccessLog:
     def _write(self, scope: Scope, status: int, sent: int, seconds: float) -> None:
         """Status 0: the client left before an answer began."""
         quiet = scope["path"] in _QUIET
+        if _is_dropped(logging.DEBUG if quiet else logging.INFO):
+            return
         write = _log.debug if quiet else _log.info
         client = scope.get("client")
         write(
@@ -51,3 +56,9 @@ class AccessLog:
             bytes_sent=sent,
             client=client[0] if client else None,
         )
+
+
+def _is_dropped(level: int) -> bool:
+    """Whether the first processor would drop a line: making one for that costs more than asking."""
+    first = next(iter(structlog.get_config()["processors"]), None)
+    return first is structlog.stdlib.filter_by_level and not _logger.isEnabledFor(level)

@@ -41,7 +41,9 @@ class Gate:
         self._waiting = 0
 
     async def admit(self) -> bool:
-        if self._places.locked() and self._waiting >= self._max_waiting:
+        if not self._places.locked():
+            return await self._places.acquire()  # at once
+        if self._waiting >= self._max_waiting:
             return False
         self._waiting += 1
         try:

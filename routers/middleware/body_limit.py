@@ -10,13 +10,14 @@ import asyncio
 import re
 from collections.abc import Mapping
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from errors import BodyTooLargeError, RequestTimeoutError
 from routers.middleware.admission import is_relay
 from routers.middleware.request_id import SCOPE_KEY
 from routers.problems import problem_response
+
+_LONGEST_NUMBER = 20
 
 
 class BodyLimit:
@@ -75,8 +76,7 @@ class _Body:
         self._left = limit
         self._deadline = asyncio.get_running_loop().time() + seconds
         self._ended = False
-        declared = Headers(scope=scope).get("content-length", "")
-        self._declared = int(declared) if declared.isdecimal() and len(declared) < 20 else 0  # noqa: PLR2004
+        self._declared = _declared_length(scope)
 
     async def whole(self) -> bytes | None:
         """None when the client left."""
@@ -106,6 +106,14 @@ class _Body:
 
     def _too_large(self) -> BodyTooLargeError:
         return BodyTooLargeError(f"This request's body may have {self._limit} bytes at most")
+
+
+def _declared_length(scope: Scope) -> int:
+    """0 where none is declared, or in no way that can be read."""
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value) if value.isdigit() and len(value) < _LONGEST_NUMBER else 0
+    return 0
 
 
 class _Flow:

@@ -1,13 +1,13 @@
 """Gives every request an id: a proxy's if it is of plain characters, else one of our own."""
 
 import re
-import uuid
+import secrets
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEADER = "X-Request-ID"
+_NAME = HEADER.lower().encode()
 SCOPE_KEY = "uploadgate.request_id"
 _PLAIN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -20,14 +20,26 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(HEADER, "")
-        request_id = given if _PLAIN.fullmatch(given) else uuid.uuid4().hex
+        given = _given(scope)
+        request_id = given if _PLAIN.fullmatch(given) else secrets.token_hex(16)
         scope[SCOPE_KEY] = request_id
+        header = (_NAME, request_id.encode())
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = request_id
+                message["headers"] = [*message.get("headers", ()), header]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        # Not bound_contextvars, which copies the whole context at every request.
+        before = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
             await self._app(scope, receive, send_with_id)
+        finally:
+            structlog.contextvars.reset_contextvars(**before)
+
+
+def _given(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == _NAME:
+            return str(value, "latin-1")
+    return ""

@@ -28,8 +28,10 @@ def running_postgres() -> Iterator[Path]:
         postmaster = server.get_postmaster_info()
         assert postmaster.socket_dir is not None
         os.kill(postmaster.pid, signal.SIGHUP)
-        yield postmaster.socket_dir
-        server.cleanup()
+        try:
+            yield postmaster.socket_dir
+        finally:
+            server.cleanup()
 
 
 @asynccontextmanager

@@ -62,6 +62,7 @@ async def door(
         | {
             "UPLOADGATE_DATABASE__URL": url,
             "UPLOADGATE_WEBHOOKS__SNS_TOPIC_ARNS": f'["{TOPIC}"]',
+            "UPLOADGATE_COMPLETION__ABSENT_LOOKS": "1",
         }
     )
     config = uvicorn.Config(main.create_app(settings), port=port, log_config=None, lifespan="on")

@@ -2,19 +2,24 @@
 
 import asyncio
 import json
+import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from errors import OverloadedError, UnavailableError, WebhookMalformedError
+from service.completion.intake import Intake
 from service.completion.ports import Claimed
 from service.completion.sources import s3
+from state import inbox as module
 from state.database import Database
 from state.inbox import SqlInbox
 from state.tables import inbox as table
-from tests.fakes.clock import START
+from tests.fakes.clock import START, Clock
 from tests.fakes.inbox import event
 
 LEASE = timedelta(seconds=60)
@@ -89,6 +94,86 @@ async def test_the_inbox_is_bounded_and_keeps_nothing_beyond(inbox: SqlInbox) ->
     assert len(await inbox.put([event("y")], START)) == 1
 
 
+async def test_replicas_that_bring_the_same_events_double_none_and_wait_for_no_one_forever(
+    database: Database, database_url: str
+) -> None:
+    """Each in an order of its own: taken as they come, two would wait for each other."""
+    events = [event(str(number)) for number in range(300)]
+    async with Database.opened(database_url) as other:
+        replicas = [SqlInbox(where, limit=10_000) for where in (database, other)]
+        turns = [random.Random(turn).sample(events, 200) for turn in range(8)]  # noqa: S311
+        puts = (replicas[turn % 2].put(some, START) for turn, some in enumerate(turns))
+        found = await asyncio.gather(*puts)
+    brought = {given.id for some in turns for given in some}
+    assert sum(len(new) for new in found) == len(brought)
+    assert set().union(*found) == brought
+    assert {(row["source"], row["dedupe_key"]) for row in await rows(database)} == brought
+
+
+async def test_of_many_at_once_the_new_ones_are_told(inbox: SqlInbox, database: Database) -> None:
+    first = [event("a", size=1), event("b", etag="e", raw="x"), event("c", sequencer="07")]
+    await inbox.put(first, START)
+    more = [event("d", version_id="v"), event("b", source="sns"), *first, event("a", 1)]
+    new = await inbox.put(more, START + timedelta(seconds=1))
+    assert new == {event("d").id, event("b", source="sns").id, event("a", 1).id}
+    kept = {(row["source"], row["dedupe_key"]): row for row in await rows(database)}
+    a, b, c = (kept[given.id] for given in first)
+    assert (a["size"], b["etag"], b["raw"], c["sequencer"]) == (1, "e", "x", "07")
+    assert (b["received_at"], kept[event("d").id]["version_id"]) == (START, "v")
+
+
+async def test_what_waits_is_not_counted_for_every_message(
+    inbox: SqlInbox, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_COUNTED_SECONDS", 1000)
+    counts = 0
+
+    def executed(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        nonlocal counts
+        counts += "count(" in statement
+
+    listener = (database.engine.sync_engine, "before_cursor_execute", executed)
+    sqlalchemy.event.listen(*listener)
+    try:
+        for number in range(50):
+            await inbox.put([event(str(number))], START)
+        assert counts == 1
+        with pytest.raises(OverloadedError):
+            await inbox.put([event("more")], START)
+        assert counts == 2  # and before anything is refused
+    finally:
+        sqlalchemy.event.remove(*listener)
+
+
+async def test_a_crowd_of_senders_is_written_in_few_commits(database: Database) -> None:
+    commits = 0
+
+    def committed(_connection: Any) -> None:
+        nonlocal commits
+        commits += 1
+
+    intake = Intake(SqlInbox(database, limit=10_000), clock=Clock())
+    messages = [[event(str(number % 150))] for number in range(200)]
+    sqlalchemy.event.listen(database.engine.sync_engine, "commit", committed)
+    try:
+        found = await asyncio.gather(*(intake.put(message) for message in messages))
+    finally:
+        sqlalchemy.event.remove(database.engine.sync_engine, "commit", committed)
+    assert found == [1] * 150 + [0] * 50
+    assert len(await rows(database)) == 150
+    assert commits < 5
+
+
+async def test_what_is_too_long_is_refused_and_not_cut(
+    database_url: str, inbox: SqlInbox, database: Database
+) -> None:
+    if database_url.startswith("sqlite"):
+        return  # takes texts of any length
+    with pytest.raises(DBAPIError):
+        await inbox.put([event("a", bucket="b" * 256)], START)
+    assert await rows(database) == []
+
+
 async def test_workers_never_share_an_event(inbox: SqlInbox) -> None:
     await inbox.put([event(str(number)) for number in range(40)], START)
     claims = await asyncio.gather(*(claim(inbox, f"w{n}", limit=10) for n in range(8)))
@@ -149,6 +234,49 @@ async def test_only_what_was_done_before_then_is_forgotten(inbox: SqlInbox) -> N
     assert await inbox.forget(START) == 0
     assert await inbox.forget(START + timedelta(days=1)) == 1
     assert len(await inbox.put([event("waits"), event("old"), event("new")], START)) == 1
+
+
+async def test_many_are_settled_at_once_but_none_that_another_has_by_now(
+    inbox: SqlInbox, database: Database
+) -> None:
+    await inbox.put([event(str(number)) for number in range(5)], START)
+    mine = await claim(inbox, "slow")
+    others = await claim(inbox, "quick", seconds=60, limit=2)
+    await inbox.settle_all(mine, "slow", "completed", START)
+    await inbox.settle_all([], "slow", "completed", START)
+    found = {row["id"]: (row["leased_by"], row["outcome"]) for row in await rows(database)}
+    taken = {event.id for event in others}
+    assert found == {
+        event.id: ("quick", None) if event.id in taken else (None, "completed") for event in mine
+    }
+
+
+async def test_any_number_is_settled(
+    inbox: SqlInbox, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_IDS", 3)
+    await inbox.put([event(str(number)) for number in range(8)], START)
+    await inbox.settle_all(await claim(inbox, "w"), "w", "completed", START)
+    assert [row["outcome"] for row in await rows(database)] == ["completed"] * 8
+
+
+async def test_a_claim_knows_what_the_source_said(inbox: SqlInbox) -> None:
+    await inbox.put([event("a", sequencer="0055AE", etag="e"), event("b")], START)
+    found = [(one.sequencer, one.etag) for one in await claim(inbox, "w")]
+    assert found == [("0055AE", "e"), (None, None)]
+
+
+async def test_a_bounded_number_is_forgotten_at_once_the_oldest_first(
+    inbox: SqlInbox, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_FORGOTTEN", 3)
+    await inbox.put([event(str(number)) for number in range(5)], START)
+    for number, claimed in enumerate(reversed(await claim(inbox, "w"))):
+        await inbox.settle(claimed, "w", "completed", START + timedelta(seconds=number))
+    end = START + timedelta(days=1)
+    assert await inbox.forget(end) == 3
+    assert [row["key"] for row in await rows(database)] == ["0", "1"]
+    assert [await inbox.forget(end), await inbox.forget(end)] == [2, 0]
 
 
 @pytest.mark.parametrize("longest", [255, 256, 1024, 1025])

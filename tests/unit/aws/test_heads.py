@@ -94,6 +94,7 @@ async def test_it_is_asked_as_s3_wants_it_without_a_secret_in_the_address(
     assert (request.method, request.target) == ("HEAD", path)
     assert request.headers["host"] == urlsplit(stub.url).netloc
     assert request.headers["x-amz-checksum-mode"] == "ENABLED"
+    assert request.headers["accept-encoding"] == "identity"
     assert request.headers["x-amz-security-token"] == TOKEN
     signed = request.headers["authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
     sent = {name for name in request.headers if name.startswith("x-amz-")} | {"host"}

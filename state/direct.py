@@ -1,0 +1,70 @@
+"""Statements that SQLAlchemy has written once, sent to Postgres by the driver itself.
+
+For the few that every completion needs: their way through SQLAlchemy (finding what was compiled,
+arranging parameters and columns, switching to and fro) costs more than the driver and the socket.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, cast
+
+import asyncpg  # type: ignore[import-untyped]  # it ships none
+from sqlalchemy import Dialect, Executable
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql import ClauseElement
+
+# By SQLSTATE's classes: connection lost, no room for one, and an operator's (or a time-out's) end.
+_AWAY = (
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+)
+
+
+async def rows(
+    connection: AsyncConnection, statement: Executable, values: Mapping[str, Any]
+) -> Sequence[Mapping[str, Any]] | None:
+    """Names the columns, with values as the tables' types give them. None where Postgres refuses
+    the statement, of which nothing is done then: SQLAlchemy's way says why, as everywhere else.
+    Raises ConnectionError where it is away.
+
+    `statement` is kept, so it must be one of a few; the connection is in no transaction.
+    """
+    prepared = _prepared(statement, connection.dialect)
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    try:
+        found = await driver.fetch(prepared.sql, *prepared.arguments(values))
+    except _AWAY as error:
+        raise ConnectionError from error
+    except asyncpg.PostgresError:
+        return None
+    return cast("Sequence[Mapping[str, Any]]", found)
+
+
+class _Prepared:
+    def __init__(self, statement: ClauseElement, dialect: Dialect) -> None:
+        compiled: Any = statement.compile(dialect=dialect)
+        self.sql = str(compiled)
+        known = compiled.params
+        self._places = [
+            (name, known[name], _processor(compiled.binds[name].type, dialect))
+            for name in compiled.positiontup
+        ]
+
+    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
+        found = []
+        for name, known, processor in self._places:
+            value = values.get(name, known)
+            found.append(value if processor is None else processor(value))
+        return found
+
+
+@lru_cache(maxsize=256)
+def _prepared(statement: Any, dialect: Dialect) -> _Prepared:
+    return _Prepared(statement, dialect)
+
+
+def _processor(kind: Any, dialect: Dialect) -> Callable[[Any], Any] | None:
+    found: Callable[[Any], Any] | None = kind.dialect_impl(dialect).bind_processor(dialect)
+    return found

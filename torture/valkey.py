@@ -1,0 +1,32 @@
+"""A Valkey or Redis of one's own, where one is installed."""
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+SERVER = next(filter(None, map(shutil.which, ("valkey-server", "redis-server"))), None)
+_PATIENCE = 10.0
+
+
+@contextlib.asynccontextmanager
+async def running_valkey() -> AsyncIterator[Path]:
+    """Its Unix socket; it listens nowhere else and keeps nothing."""
+    if SERVER is None:
+        raise RuntimeError("neither valkey-server nor redis-server is installed")
+    with tempfile.TemporaryDirectory(prefix="vk-") as folder:
+        socket = Path(folder) / "s"
+        options = ("--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", folder)
+        process = await asyncio.create_subprocess_exec(
+            *(SERVER, *options), stdout=asyncio.subprocess.DEVNULL
+        )
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                while not socket.exists():  # noqa: ASYNC110 - nothing tells
+                    await asyncio.sleep(0.01)
+            yield socket
+        finally:
+            process.terminate()
+            await process.wait()

@@ -7,6 +7,7 @@ import contextlib
 import os
 import secrets
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from yarl import URL
 from aws.signer.credentials import SigningCredentials
 from aws.signer.presigner import Presigner
 from benchmarks.areas import sampled
-from benchmarks.stage import ROOT, cores
+from benchmarks.stage import ROOT
 from localcloud import LocalCloud
 from service.clock import utc_now
 from service.completion.events import ObjectEvent
@@ -149,7 +150,9 @@ def _event(upload: Upload) -> ObjectEvent:
 
 
 @contextlib.asynccontextmanager
-async def worker(cloud: LocalCloud, url: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def worker(
+    cloud: LocalCloud, url: str, cores: set[int]
+) -> AsyncIterator[asyncio.subprocess.Process]:
     environment = cloud.environment() | {
         "PATH": os.environ["PATH"],
         "UPLOADGATE_ENVIRONMENT": "development",
@@ -165,7 +168,7 @@ async def worker(cloud: LocalCloud, url: str) -> AsyncIterator[asyncio.subproces
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,  # the uploads' log lines, which are written all the same
     )
-    os.sched_setaffinity(process.pid, cores()[0])
+    os.sched_setaffinity(process.pid, cores)
     try:
         yield process
     finally:
@@ -174,9 +177,11 @@ async def worker(cloud: LocalCloud, url: str) -> AsyncIterator[asyncio.subproces
         await process.wait()
 
 
-async def one(cloud: LocalCloud, url: str, uploads: list[Upload]) -> Run:
-    """From the first claim until no event waits any more; all must be completed by then."""
-    async with Database.opened(url) as database, worker(cloud, url) as process:
+async def one(cloud: LocalCloud, url: str, uploads: list[Upload], cores: set[int]) -> Run:
+    """From the first claim until no event waits any more; all must be completed by then. `cores`
+    are the worker's.
+    """
+    async with Database.opened(url) as database, worker(cloud, url, cores) as process:
         await schema.upgrade(database)
         await prepare(database, uploads)
         used, began = await _begin(process), time.perf_counter()
@@ -190,20 +195,20 @@ async def one(cloud: LocalCloud, url: str, uploads: list[Upload]) -> Run:
 
 
 async def areas(
-    cloud: LocalCloud, url: str, uploads: list[Upload], directory: Path, seconds: float
+    cloud: LocalCloud, url: str, uploads: list[Upload], cores: set[int], seconds: float
 ) -> dict[str, float]:
     """Of a round of its own, as being looked at costs time."""
-    async with Database.opened(url) as database, worker(cloud, url) as process:
+    async with Database.opened(url) as database, worker(cloud, url, cores) as process:
         await prepare(database, uploads)
         await _begin(process)
-        return await sampled(process.pid, seconds, directory / "samples")
+        with tempfile.TemporaryDirectory() as directory:
+            return await sampled(process.pid, seconds, Path(directory) / "samples")
 
 
 async def _begin(process: asyncio.subprocess.Process) -> float:
     """Processor seconds that it has used so far."""
     if process.stdin is None or process.stdout is None or await process.stdout.readline() == b"":
         raise RuntimeError("the worker did not start")
-    os.sched_setaffinity(process.pid, cores()[0])
     used = _processor_seconds(process.pid)
     process.stdin.write(b"\n")
     await process.stdin.drain()

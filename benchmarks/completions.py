@@ -29,7 +29,8 @@ def median(runs: list[Run]) -> Run:
 
 async def measure(options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    os.sched_setaffinity(0, cores()[1])
+    worker_cores, other_cores = cores()
+    os.sched_setaffinity(0, other_cores)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         async with (
@@ -39,9 +40,11 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
             uploads = announced(cloud.bucket, options.count, options.users)
             await completion_stage.store(cloud, uploads)
             for kind, url in urls.items():
-                run = median([await one(cloud, url, uploads) for _ in range(options.rounds)])
+                run = median(
+                    [await one(cloud, url, uploads, worker_cores) for _ in range(options.rounds)]
+                )
                 seconds = 0.8 * options.count / run.per_second
-                shares = await areas(cloud, url, uploads, directory, seconds)
+                shares = await areas(cloud, url, uploads, worker_cores, seconds)
                 found[kind] = {**dataclasses.asdict(run), "areas": shares}
     return found
 

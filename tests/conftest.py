@@ -5,9 +5,22 @@ import os
 import socket
 from typing import Any
 
+import hypothesis
 import pytest
 
-_AMBIENT = ("AWS_", "UPLOADGATE_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+# A machine that is busy fails no test.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
+
+_AMBIENT = (
+    "AWS_",
+    "UPLOADGATE_",
+    "REQUESTS_CA_BUNDLE",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+)
 _connect = socket.socket.connect
 _getaddrinfo = socket.getaddrinfo
 

@@ -1,7 +1,7 @@
 """Gives every request an id: a proxy's if it is of plain characters, else one of our own."""
 
+import os
 import re
-import secrets
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,7 +21,7 @@ class RequestId:
             await self._app(scope, receive, send)
             return
         given = _given(scope)
-        request_id = given if _PLAIN.fullmatch(given) else secrets.token_hex(16)
+        request_id = given if _PLAIN.fullmatch(given) else os.urandom(16).hex()
         scope[SCOPE_KEY] = request_id
         header = (_NAME, request_id.encode())
 

@@ -17,7 +17,7 @@ from service.completion.events import EventId, ObjectEvent
 
 MOST_WAITING = 10_000
 _BATCH = 500
-_GATHER_SECONDS = 0.01
+_GATHER_SECONDS = 0.02
 # SNS waits for 15 s, and takes no answer for one that asks it to send again.
 _WRITE_SECONDS = 12.0
 # A full inbox is not counted again for every message that asks.

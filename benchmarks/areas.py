@@ -27,7 +27,8 @@ _AREAS = (
 
 async def sampled(pid: int, seconds: float, file: Path) -> dict[str, float]:
     """Area → share of the samples, the largest first."""
-    command = ("record", "-f", "raw", "-F", "--gil", "-r", str(_RATE), "-d", str(max(1, round(seconds))))
+    length = ("-d", str(max(1, round(seconds))))
+    command = ("record", "-f", "raw", "-F", "--gil", "-r", str(_RATE), *length)
     process = await asyncio.create_subprocess_exec(
         *("py-spy", *command, "-p", str(pid), "-o", str(file)),
         stdout=asyncio.subprocess.DEVNULL,

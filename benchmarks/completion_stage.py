@@ -224,7 +224,7 @@ async def _waits(database: Database) -> bool:
 async def _check(database: Database, expected: int) -> None:
     query = select(tables.uploads.c.status, func.count()).group_by(tables.uploads.c.status)
     async with database.transaction() as connection:
-        found = dict((await connection.execute(query)).tuples().all())
+        found: dict[str, int] = dict((await connection.execute(query)).tuples().all())
         counted = await connection.execute(select(func.count()).select_from(tables.events))
         written = counted.scalar_one()
     if found != {"completed": expected} or written != expected:

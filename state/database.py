@@ -87,8 +87,10 @@ class Database:
         are made once (state/direct.py).
         """
         if self.is_postgres:
-            async with self._entered(self.engine.connect()) as connection:
-                found = await direct.rows(connection, statement, values)
+            try:
+                found = await direct.rows(self.engine, statement, values)
+            except (PoolTimeout, OSError) as error:
+                raise UnavailableError(_AWAY) from error
             if found is not None:
                 return found
         async with self.single() as connection:

@@ -10,8 +10,10 @@ from typing import Any, cast
 
 import asyncpg  # type: ignore[import-untyped]  # it ships none
 from sqlalchemy import Dialect, Executable
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql import ClauseElement
+from sqlalchemy.util import greenlet_spawn
 
 # By SQLSTATE's classes: connection lost, no room for one, and an operator's (or a time-out's) end.
 _AWAY = (
@@ -23,16 +25,30 @@ _AWAY = (
 
 
 async def rows(
-    connection: AsyncConnection, statement: Executable, values: Mapping[str, Any]
+    engine: AsyncEngine, statement: Executable, values: Mapping[str, Any]
 ) -> Sequence[Mapping[str, Any]] | None:
     """Names the columns, with values as the tables' types give them. None where Postgres refuses
     the statement, of which nothing is done then: SQLAlchemy's way says why, as everywhere else.
-    Raises ConnectionError where it is away.
+    Raises OSError where it is away, and SQLAlchemy's TimeoutError where no connection comes free.
 
-    `statement` is kept, so it must be one of a few; the connection is in no transaction.
+    `statement` is kept, so it must be one of a few.
     """
-    prepared = _prepared(statement, connection.dialect)
-    driver: Any = (await connection.get_raw_connection()).driver_connection
+    prepared = _prepared(statement, engine.dialect)
+    try:
+        connection = await engine.raw_connection()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as error:
+        # Whatever it says at the door, it is away.
+        raise ConnectionError from error
+    try:
+        return await _fetched(connection.driver_connection, prepared, values)
+    finally:
+        # Waits for nothing, as nothing was begun, and so cannot be cancelled either.
+        await greenlet_spawn(connection.close)
+
+
+async def _fetched(
+    driver: Any, prepared: "_Prepared", values: Mapping[str, Any]
+) -> Sequence[Mapping[str, Any]] | None:
     try:
         found = await driver.fetch(prepared.sql, *prepared.arguments(values))
     except _AWAY as error:

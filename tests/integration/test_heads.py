@@ -179,7 +179,8 @@ async def test_an_object_that_only_the_client_can_read_is_there(
     stores: Stores, cloud: LocalCloud
 ) -> None:
     try:
-        key = await put(cloud, "a", **_SSE_C)
+        more: dict[str, Any] = {**_SSE_C}
+        key = await put(cloud, "a", **more)
     except ClientError as error:
         pytest.skip(f"the store has no SSE-C: {error}")
     found = await same(stores, cloud.bucket, key)

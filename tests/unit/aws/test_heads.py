@@ -65,7 +65,7 @@ async def told(store: S3Store) -> StoredObject | type[UploadgateError] | None:
         return type(error)
 
 
-def headed(*, size: int = 5, **headers: str) -> Reply:
+def headed(*, size: int = 5, **headers: Any) -> Reply:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Reply(200, b"", {**USUAL, **named}, promised=size)
 
@@ -229,7 +229,7 @@ async def test_what_passes_is_tried_again_and_nothing_else(
 
 
 async def test_each_attempt_is_signed_anew(store: S3Store, stub: HttpStub) -> None:
-    signed = []
+    signed: list[int] = []
 
     async def fresh() -> SigningCredentials:
         signed.append(len(signed))

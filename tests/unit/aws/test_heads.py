@@ -65,6 +65,10 @@ async def told(store: S3Store) -> StoredObject | type[UploadgateError] | None:
         return type(error)
 
 
+_OTHERWISE: dict[str, Any] = {"X-Amz-Meta-Uploadgate-Upload-Id": "upl_1"}
+_LONG_NAME: dict[str, Any] = {"x" * 9000: "long"}
+
+
 def headed(*, size: int = 5, **headers: Any) -> Reply:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Reply(200, b"", {**USUAL, **named}, promised=size)
@@ -111,7 +115,7 @@ ANSWERS = {
     "an etag without quotes": headed(ETag="one"),
     "a weak etag": headed(ETag='W/"one"'),
     "its upload": headed(x_amz_meta_uploadgate_upload_id="upl_1", x_amz_meta_other="upl_2"),
-    "its upload, written otherwise": headed(**{"X-Amz-Meta-Uploadgate-Upload-Id": "upl_1"}),
+    "its upload, written otherwise": headed(**_OTHERWISE),
     "no upload": headed(x_amz_meta_uploadgate_upload_id=""),
     "an upload in UTF-8": headed(x_amz_meta_uploadgate_upload_id="Ã¼"),
     "a version": headed(x_amz_version_id="v1"),
@@ -159,7 +163,7 @@ UNREADABLE = StoredObject(size=7, etag="e", content_type="application/octet-stre
 
 @pytest.mark.parametrize(
     "head",
-    [Reply(400), headed(x_amz_meta_long="x" * 9000), headed(**{"x" * 9000: "long"})],
+    [Reply(400), headed(x_amz_meta_long="x" * 9000), headed(**_LONG_NAME)],
     ids=["only the client has the key", "a long header", "a long name"],
 )
 @pytest.mark.parametrize("listed", [KEY, KEY + "2"])

@@ -100,8 +100,10 @@ class DatabaseSettings(Group):
         SecretStr("sqlite+aiosqlite:///uploadgate.db"),
         description="SQLAlchemy URL: `sqlite+aiosqlite:///FILE` or `postgresql+asyncpg://…`.",
     )
-    pool_size: Count = Field(10, description="Open connections kept (Postgres).")
-    pool_overflow: int = Field(10, ge=0, description="Connections beyond the pool in a burst.")
+    pool_size: Count = Field(10, description="Connections (Postgres).")
+    pool_overflow: int = Field(
+        10, ge=0, description="Connections beyond these; once opened they are kept, too."
+    )
     timeout_seconds: Seconds = Field(
         10, description="Longest wait for a connection, and for one statement."
     )

@@ -5,6 +5,7 @@ import signal
 from contextlib import ExitStack
 
 import typer
+import uvloop
 
 import logs
 from cli.configuration import REFUSED, load_or_exit
@@ -23,7 +24,7 @@ def run() -> int:
             typer.echo(refusal, err=True)
             return REFUSED
         logs.configure(settings.log_level, settings.log_format)
-        return asyncio.run(_work(settings))
+        return uvloop.run(_work(settings))
 
 
 def _claim(settings: Settings, life: ExitStack) -> str | None:

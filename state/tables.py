@@ -188,7 +188,8 @@ inbox = Table(
     UniqueConstraint("source", "dedupe_key"),
     # What waits is little beside what is done.
     Index("ix_inbox_waiting", "due_at", "id", **_where("done_at IS NULL")),
-    Index(None, "done_at"),
+    # Not of what waits: SQLite would take it for a claim, and sort all of that.
+    Index("ix_inbox_done_at", "done_at", **_where("done_at IS NOT NULL")),
     Index(None, "key", "done_at"),
 )
 

@@ -103,7 +103,13 @@ def upgrade() -> None:
             sa.Column("looks", sa.Integer(), server_default="0", nullable=False)
         )
         batch_op.drop_index(batch_op.f("ix_inbox_done_at_due_at"))
-        batch_op.create_index(batch_op.f("ix_inbox_done_at"), ["done_at"], unique=False)
+        batch_op.create_index(
+            "ix_inbox_done_at",
+            ["done_at"],
+            unique=False,
+            postgresql_where=sa.text("done_at IS NOT NULL"),
+            sqlite_where=sa.text("done_at IS NOT NULL"),
+        )
         batch_op.create_index(
             batch_op.f("ix_inbox_key_done_at"), ["key", "done_at"], unique=False
         )
@@ -135,7 +141,11 @@ def downgrade() -> None:
             sqlite_where=sa.text("done_at IS NULL"),
         )
         batch_op.drop_index(batch_op.f("ix_inbox_key_done_at"))
-        batch_op.drop_index(batch_op.f("ix_inbox_done_at"))
+        batch_op.drop_index(
+            "ix_inbox_done_at",
+            postgresql_where=sa.text("done_at IS NOT NULL"),
+            sqlite_where=sa.text("done_at IS NOT NULL"),
+        )
         batch_op.create_index(
             batch_op.f("ix_inbox_done_at_due_at"), ["done_at", "due_at"], unique=False
         )

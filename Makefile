@@ -8,10 +8,10 @@ PORT   ?= 8080
 export PYTHONDONTWRITEBYTECODE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit torture check fmt generate lock bench image clean
+.PHONY: help demo test test-unit torture check fmt generate lock bench bench-completion image clean
 
 help: ## What can be done here
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -72,6 +72,11 @@ torture: $(VENV)/.dev ## Faults in large: kill -9, outages, garbage (ARGS="--rou
 
 bench: $(VENV)/.dev ## What one grant, one upload record and one webhook cost here
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-completion: $(VENV)/.dev ## Webhooks a second into the inbox, completions a second, memory over a million rows
+	@$(BIN)/python -m benchmarks.webhooks $(ARGS)
+	@$(BIN)/python -m benchmarks.completions
+	@$(BIN)/python -m benchmarks.memory
 
 image: ## The container image (ENGINE=buildah|docker|podman, BASE_IMAGE=…)
 	@tools/image.sh

@@ -56,6 +56,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield {"services": services}
 
     app = FastAPI(
+        # Before FastAPI's own of the same paths, which describe them.
+        routes=[*routers.webhooks.doors()],
         title="uploadgate",
         version=VERSION,
         summary="Lets users upload straight to S3: no file passes through your servers.",

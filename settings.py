@@ -77,7 +77,7 @@ class HttpSettings(Group):
         200, description="Requests handled at once; more wait in the admission queue."
     )
     max_concurrent_webhooks: Count = Field(
-        50, description="The same for webhooks, which never wait behind the API's own requests."
+        200, description="The same for webhooks, which never wait behind the API's own requests."
     )
     max_waiting: int = Field(
         10_000, ge=0, description="Requests that may wait for admission; beyond, 503 at once."

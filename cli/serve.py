@@ -1,6 +1,7 @@
 """`uploadgate serve`: uvicorn, started from here, with a drain before it stops."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable
@@ -47,6 +48,7 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        _settle_memory()
         if self.started:
             typer.echo(f"uploadgate serves at {self.address}", err=True)
 
@@ -80,6 +82,16 @@ class DrainingServer(uvicorn.Server):
 
     def _stop(self) -> None:
         self.should_exit = True
+
+
+def _settle_memory() -> None:
+    """What stands now stands for good: to walk through it all again and again took a full
+    collection 0.3 s, in which nobody is answered. What requests leave behind is collected less
+    often, more at a time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def run(workers: int) -> int:

@@ -1,5 +1,6 @@
 """The engine, opened once for the application's life."""
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -20,13 +21,18 @@ from state import direct
 _AWAY = "The database does not answer"
 _IDLE_SECONDS = 30.0
 _BACK_AT = "back_at"
+# A transaction is a few statements. The driver bounds each of them, but not all that it does
+# beside them: it closes a statement it no longer needs without any time-out.
+_MOST_STATEMENTS = 3
 
 
 class Database:
     """Short transactions on one engine. No transaction may be open during HTTP."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, longest: float | None = None) -> None:
+        """`longest` is how many seconds a transaction may take altogether; None: any number."""
         self.engine = engine
+        self._longest = longest
         self.is_postgres = engine.dialect.name == "postgresql"
         self._committing = engine.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -61,7 +67,7 @@ class Database:
             event.listen(engine.sync_engine, "checkin", _note_idle)
             event.listen(engine.sync_engine, "checkout", _check_alive)
         try:
-            yield cls(engine)
+            yield cls(engine, longest=None if sqlite else timeout_seconds * _MOST_STATEMENTS)
         finally:
             await engine.dispose()
 
@@ -100,6 +106,17 @@ class Database:
     async def _entered(
         self, opening: AbstractAsyncContextManager[AsyncConnection]
     ) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with asyncio.timeout(self._longest), self._told(opening) as connection:
+                yield connection
+        except TimeoutError as error:
+            raise UnavailableError(_AWAY) from error
+
+    @asynccontextmanager
+    async def _told(
+        self, opening: AbstractAsyncContextManager[AsyncConnection]
+    ) -> AsyncIterator[AsyncConnection]:
+        """With the errors of ours."""
         async with AsyncExitStack() as stack:
             try:
                 connection = await stack.enter_async_context(opening)

@@ -86,7 +86,12 @@ def settings(folder: Path, endpoint: str, **changes: Any) -> Settings:
     values: dict[str, Any] = {
         "environment": "development",
         "database": {"url": f"sqlite+aiosqlite:///{folder / 'test.db'}"},
-        "auth": {"signing_key": SIGNING_KEY, "failures_per_account": 3},
+        # A house may stand longer than a token lives.
+        "auth": {
+            "signing_key": SIGNING_KEY,
+            "failures_per_account": 3,
+            "access_token_seconds": 86_400,
+        },
         "aws": {
             "access_key_id": "AKIAEXAMPLE",
             "secret_access_key": AWS_SECRET,

@@ -1,6 +1,7 @@
 """The service's own HEAD against botocore's, on a real store: the same answer to everything."""
 
 import asyncio
+import base64
 import contextlib
 import secrets
 from collections.abc import AsyncIterator
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from awscrt.checksums import crc64nvme
 from botocore.exceptions import ClientError
 
 import aws.clients
@@ -94,6 +96,10 @@ async def stores(cloud: LocalCloud) -> AsyncIterator[Stores]:
         yield made
 
 
+def crc64(content: bytes) -> str:
+    return base64.b64encode(crc64nvme(content).to_bytes(8, "big")).decode()
+
+
 async def put(cloud: LocalCloud, key: str, body: bytes = b"bytes", **more: Any) -> str:
     """Its key, in a folder of its own."""
     whole = f"heads-{secrets.token_hex(4)}/{key}"
@@ -128,7 +134,7 @@ async def test_every_key_is_found(stores: Stores, cloud: LocalCloud, key: str) -
         {"Metadata": {UPLOAD_ID_METADATA: "upl_1", "other": "upl_2"}},
         {"Metadata": {UPLOAD_ID_METADATA: ""}},
         {"ChecksumAlgorithm": "CRC32"},
-        {"ChecksumAlgorithm": "CRC64NVME"},
+        {"ChecksumCRC64NVME": crc64(b"bytes")},
         {"ChecksumAlgorithm": "SHA256"},
     ],
 )
@@ -163,7 +169,9 @@ async def test_a_multipart_is_read_alike(
         made = place | {"UploadId": s3.create_multipart_upload(**place, **checked)["UploadId"]}
         parts = []
         for number, body in enumerate((b"1" * 5 * 1024 * 1024, b"2"), 1):
-            sent = s3.upload_part(**made, PartNumber=number, Body=body, **checked)
+            # For this one botocore itself needs awscrt, which tests keep from it.
+            own_sum = {"ChecksumCRC64NVME": crc64(body)} if algorithm == "CRC64NVME" else checked
+            sent = s3.upload_part(**made, PartNumber=number, Body=body, **own_sum)
             name = f"Checksum{algorithm}"
             own = {name: sent[name]} if name in sent else {}
             parts.append({"PartNumber": number, "ETag": sent["ETag"], **own})

@@ -30,6 +30,7 @@ from torture.replica import Replica, Surroundings, opened_replica
 QUOTA = 1_000_000_000
 PROFILE = "capped"
 ENDPOINT = "whe_application"
+TOPIC = "arn:aws:sns:us-east-1:123456789012:uploads"
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,8 @@ def _settings(cloud: LocalCloud) -> dict[str, str]:
         "UPLOADGATE_STORE__PUBLIC_ENDPOINT": cloud.s3_endpoint,
         "UPLOADGATE_AWS__READ_TIMEOUT_SECONDS": "2",
         "UPLOADGATE_AWS__CALL_TIMEOUT_SECONDS": "4",
+        "UPLOADGATE_WEBHOOKS__SNS_TOPIC_ARNS": json.dumps([TOPIC]),
+        "UPLOADGATE_WEBHOOKS__EVENTBRIDGE_KEYS": json.dumps([secrets.token_urlsafe(32)]),
         "UPLOADGATE_CREDENTIALS__ISSUE": "checked_after_arrival",
         "UPLOADGATE_UPLOADS__PROFILES": json.dumps({PROFILE: {"quota": QUOTA}}),
         "UPLOADGATE_UPLOADS__IDEMPOTENCY_LEASE_SECONDS": "1",

@@ -17,7 +17,7 @@ from torture.proxy import Fault, FaultProxy
 from torture.replica import Replica
 from torture.result import Result, judged
 from torture.traffic import Traffic, filer_event
-from torture.world import World
+from torture.world import TOPIC, World
 
 _DOORS = ("seaweedfs", "sns", "eventbridge")
 _RAW_SECONDS = 5.0
@@ -115,7 +115,8 @@ def _of_no_use(chance: random.Random) -> bytes:
 
 
 def _unsigned() -> bytes:
-    message = {"Type": "Notification", "TopicArn": "arn:aws:sns:us-east-1:0:x", "Message": "{}"}
+    """Of the right topic. Its certificate is at no address of AWS, and must not be asked for."""
+    message = {"Type": "Notification", "TopicArn": TOPIC, "Message": "{}"}
     return json.dumps(message | {"Signature": "AAAA", "SigningCertURL": "http://x/"}).encode()
 
 

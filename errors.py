@@ -7,23 +7,45 @@ never hold a secret, a token, a presigned URL or another user's data.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 RetryMode = Literal["refresh", "resign", "switch_transport", "wait", "fatal"]
 
 
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """What the fields RateLimit and RateLimit-Policy say (draft-ietf-httpapi-ratelimit-headers):
+    `quota` calls in `window` seconds, of which `remaining` are left for the next `reset` seconds.
+    """
+
+    name: str
+    quota: int
+    window: int
+    remaining: int
+    reset: int
+
+
 class UploadgateError(Exception):
     """The root. `retry_after` is in whole seconds, where waiting helps. `facts` become members of
     the problem document (RFC 9457's extensions): what a program needs in order to go on.
+    `rate_limit` is the bound that was met, where one was.
     """
 
     code: ClassVar[str]
     title: ClassVar[str]
     retry_mode: ClassVar[RetryMode | None] = None
 
-    def __init__(self, detail: str | None = None, *, retry_after: int | None = None) -> None:
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        retry_after: int | None = None,
+        rate_limit: RateLimit | None = None,
+    ) -> None:
         super().__init__(detail or self.title)
         self.retry_after = retry_after
+        self.rate_limit = rate_limit
 
     @property
     def facts(self) -> Mapping[str, object]:

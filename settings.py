@@ -76,6 +76,11 @@ class HttpSettings(Group):
     max_concurrent: Count = Field(
         200, description="Requests handled at once; more wait in the admission queue."
     )
+    max_concurrent_grants: Count = Field(
+        400,
+        description="The same for grants and exchanges, which wait for Cognito: however slow it "
+        "is, the API's other requests do not wait behind them.",
+    )
     max_concurrent_webhooks: Count = Field(
         200, description="The same for webhooks, which never wait behind the API's own requests."
     )
@@ -130,6 +135,17 @@ class AuthSettings(Group):
         2_592_000, description="Life of a login: refresh tokens rotate, but never outlive this."
     )
     leeway_seconds: int = Field(30, ge=0, le=300, description="Clock skew that tokens may show.")
+    session_cache: int = Field(
+        50_000,
+        ge=0,
+        description="Access tokens whose signature one replica need not check again, about 1 KiB "
+        "each; expiry and revocation are checked every time. 0: none.",
+    )
+    revocation_look_seconds: Seconds = Field(
+        5,
+        description="A replica looks into the database this often for logins that have ended, "
+        "should another replica's news of it get lost.",
+    )
     hash_concurrency: Count = Field(
         2, description="Passwords hashed at once, each in a thread with `hash_memory_kib`."
     )
@@ -160,7 +176,13 @@ class AwsSettings(Group):
         12, description="One call with all its retries; then it counts as unavailable."
     )
     max_attempts: Count = Field(3, description="Attempts of one call, standard retry mode.")
-    max_connections: Count = Field(100, description="Connections kept to one endpoint.")
+    max_connections: Count = Field(
+        100,
+        description="Connections to one endpoint; to Cognito there are `cognito.max_concurrent`.",
+    )
+    keep_alive_seconds: Seconds = Field(
+        30, description="Idle connections to an endpoint are kept this long."
+    )
 
 
 class CognitoSettings(Group):
@@ -180,9 +202,43 @@ class CognitoSettings(Group):
         900, ge=1, le=86_400, description="TokenDuration of the OpenID token, as AWS bounds it."
     )
     max_concurrent: Count = Field(
-        100,
-        description="Calls to Cognito at once; more are told to wait, so that one that hangs "
-        "does not hold up everything else.",
+        400,
+        description="Calls to Cognito of one replica at once; more are told to wait, so that one "
+        "that hangs does not hold up everything else.",
+    )
+    calls_per_second: Annotated[float, Field(ge=0)] = Field(
+        50,
+        description="Quota of GetOpenIdTokenForDeveloperIdentity, over all replicas together; "
+        "AWS's default is 50 for an account and Region. 0: no limit.",
+    )
+    exchanges_per_second: Annotated[float, Field(ge=0)] = Field(
+        200, description="The same for GetCredentialsForIdentity, which exchanges call."
+    )
+    quota_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.9,
+        description="Part of these quotas that is used: the rest is for calls that arrive closer "
+        "together than they were sent, and for others of the account.",
+    )
+    wait_seconds: Seconds = Field(
+        2,
+        description="Longest wait of a caller for a token, its turn included; then a presigned "
+        "grant, or 503 with Retry-After for who insists on Cognito.",
+    )
+    call_timeout_seconds: Seconds = Field(
+        4, description="One call to Cognito; longer counts as a failure. No call is repeated."
+    )
+    breaker_failures: Count = Field(
+        5,
+        description="Calls that fail in a row before Cognito is left alone for a while: nobody "
+        "waits for it then, and single calls try whether it is back.",
+    )
+    breaker_seconds: Seconds = Field(
+        2, description="First pause of the breaker; each trial that fails doubles it, up to 30 s."
+    )
+    token_cache: int = Field(
+        100_000,
+        ge=0,
+        description="OpenID tokens that one replica keeps in memory, about 2.5 KiB each. 0: none.",
     )
     endpoint: str | None = Field(
         None, description="Where the service reaches Cognito; unset: AWS's own."
@@ -481,14 +537,18 @@ class EventSettings(Group):
 
 
 class RedisSettings(Group):
-    """Valkey or Redis, for what replicas tell each other. Unset: Postgres' LISTEN/NOTIFY, and
-    within the one process with SQLite.
+    """Valkey or Redis, for what replicas share in flight: OpenID tokens (encrypted), who asks for
+    one just now, the rate of calls to Cognito, failed logins, and news. Unset: news and the rate
+    go through Postgres, everything is within the one process with SQLite.
     """
 
     url: SecretStr | None = Field(None, description="`redis://…` or `rediss://…`.")
     timeout_seconds: Seconds = Field(2, description="Connecting, and one command.")
     prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:_-]{1,64}$")] = Field(
         "uploadgate", description="First part of its channels and keys."
+    )
+    max_connections: Count = Field(
+        50, description="Connections of one replica for commands; one that waits waits in turn."
     )
 
 

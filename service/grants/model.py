@@ -25,6 +25,18 @@ class OpenIdToken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeptToken:
+    """An OpenID token with its times: good until `expires_at`, to be replaced from `refresh_after`
+    on. The latter is drawn once, with jitter, so that users who came together do not come back
+    together.
+    """
+
+    open_id: OpenIdToken
+    expires_at: datetime
+    refresh_after: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where uploads go. An endpoint is None on AWS, where the SDK knows it."""
 

@@ -36,7 +36,7 @@ class Target:
     found: float
     least: float | None = None
     most: float | None = None
-    unit: str = "×"
+    unit: str = "times"
 
     @property
     def met(self) -> bool:

@@ -32,9 +32,14 @@ async def live(
     readiness: Readiness,
     chores: Sequence[Chore],
     who: Mapping[str, str],
+    first: Chore | None = None,
 ) -> None:
-    """Makes ready, then runs all `works` and keeps house. `who` is told to the log."""
+    """Makes ready, `first` last of all, then runs all `works` and keeps house. `who` is told to the
+    log.
+    """
     await _make_schema_ready(database, migrate=migrate)
+    if first is not None:
+        await first()
     readiness.started()
     _log.info("ready", **who)
     async with asyncio.TaskGroup() as group:

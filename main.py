@@ -25,6 +25,7 @@ import routers.uppy
 import routers.webhook_endpoints
 import routers.webhooks
 from routers import openapi, problems
+from routers.doors import Doors
 from routers.middleware.access_log import AccessLog
 from routers.middleware.admission import Admission
 from routers.middleware.body_limit import BodyLimit
@@ -56,8 +57,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield {"services": services}
 
     app = FastAPI(
-        # Before FastAPI's own of the same paths, which describe them.
-        routes=[*routers.webhooks.doors()],
         title="uploadgate",
         version=VERSION,
         summary="Lets users upload straight to S3: no file passes through your servers.",
@@ -93,6 +92,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Innermost first. Refusals of the gate still get CORS headers, an id and a log line."""
     http = settings.http
+    app.add_middleware(Doors, doors=[*routers.webhooks.doors()])
     app.add_middleware(FaultBarrier)
     app.add_middleware(
         Admission,

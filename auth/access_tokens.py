@@ -6,6 +6,7 @@ one touches no database.
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -24,6 +25,15 @@ MAX_LENGTH = 4096
 _ALGORITHM = "HS256"
 _TYPE = "at+jwt"
 _NEEDED: jwt.ClaimsOption = {"essential": True}
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedToken:
+    """Signed by us and whole. Good from `begins` to `ends`, in seconds as the token gives them."""
+
+    caller: Caller
+    begins: float
+    ends: float
 
 
 class AccessTokens:
@@ -45,6 +55,7 @@ class AccessTokens:
         self.seconds = seconds
         self._issuer = issuer
         self._audience = audience
+        self._leeway = leeway_seconds
         self._clock = clock
         self._key_id = _key_id(signing_key)
         self._keys = {
@@ -65,9 +76,12 @@ class AccessTokens:
             username=_NEEDED,
         )
 
-    def issue(self, user_id: str, username: str, scopes: Iterable[str]) -> str:
+    def issue(
+        self, user_id: str, username: str, scopes: Iterable[str], session_id: str | None = None
+    ) -> str:
+        """`session_id` names the login, with which the token ends before its time."""
         now = self._now()
-        claims = {
+        claims: dict[str, Any] = {
             "iss": self._issuer,
             "aud": self._audience,
             "sub": user_id,
@@ -78,21 +92,36 @@ class AccessTokens:
             "scope": " ".join(sorted(scopes)),
             "username": username,
         }
+        if session_id is not None:
+            claims["sid"] = session_id
         header = {"alg": _ALGORITHM, "typ": _TYPE, "kid": self._key_id}
         key = self._keys[self._key_id]
         return jwt.encode(header, claims, key, registry=self._signatures)
 
-    async def verify(self, token: UnverifiedToken) -> Caller:
+    def read(self, token: UnverifiedToken) -> VerifiedToken:
+        """Checks everything that the token itself can tell, its times by the clock among them.
+        Raises TokenExpiredError for what was valid once, else InvalidTokenError.
+        """
         if len(token) > MAX_LENGTH:
             raise errors.InvalidTokenError
         try:
-            return _caller(self._verified_claims(token))
+            claims = self._verified_claims(token)
+            return VerifiedToken(_caller(claims), max(claims["nbf"], claims["iat"]), claims["exp"])
         except ExpiredTokenError:
             raise errors.TokenExpiredError from None
-        except (JoseError, ValueError, TypeError, OverflowError):
+        except (JoseError, ValueError, TypeError, OverflowError, OSError):
             # The library's words are left behind: they may quote the token. TypeError is its
-            # answer to a header that is no JSON object, OverflowError a time without a date.
+            # answer to a header that is no JSON object; OverflowError and OSError are for a time
+            # without a date.
             raise errors.InvalidTokenError from None
+
+    def check_times(self, verified: VerifiedToken) -> None:
+        """What `read` says of the times, without reading again. Both rules are the library's."""
+        now = self._now()
+        if verified.begins > now + self._leeway:
+            raise errors.InvalidTokenError
+        if verified.ends <= now - self._leeway:
+            raise errors.TokenExpiredError
 
     def _verified_claims(self, token: UnverifiedToken) -> dict[str, Any]:
         found = jwt.decode(token, self._key_for, registry=self._signatures)
@@ -120,12 +149,15 @@ def _key_id(key: str) -> str:
 
 
 def _caller(claims: dict[str, Any]) -> Caller:
-    username, scope = claims["username"], claims["scope"]
+    username, scope, session_id = claims["username"], claims["scope"], claims.get("sid")
     if not isinstance(username, str) or not isinstance(scope, str):
         raise TypeError("claims of another shape")
+    if not isinstance(session_id, str | None):
+        raise TypeError("a session of another shape")
     return Caller(
         user_id=claims["sub"],
         username=username,
         scopes=frozenset(scope.split()),
         expires_at=datetime.fromtimestamp(claims["exp"], UTC),
+        session_id=session_id,
     )

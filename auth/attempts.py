@@ -1,20 +1,58 @@
 """Failed logins, counted where they come from.
 
 An account is counted per address, so a stranger elsewhere cannot lock its owner out; an address
-is counted over all accounts, so it cannot try one password on each. The counts live in this
-process: several replicas multiply what one attacker may try by their number.
+is counted over all accounts, so it cannot try one password on each.
 """
 
 import math
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import Enum, auto
 from ipaddress import IPv6Address, IPv6Network, ip_address
+from typing import Protocol
+from uuid import uuid4
 
 import errors
 
 _Key = tuple[str, ...]
+
+
+class Outcome(Enum):
+    """`NEITHER` is nobody's failure: an overload, say."""
+
+    FAILED = auto()
+    SUCCEEDED = auto()
+    NEITHER = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One login that is being tried, in a network that counts as one address."""
+
+    account: str
+    network: str
+    id: str = field(default_factory=lambda: uuid4().hex)
+
+
+class FailureCounts(Protocol):
+    """The failures of the last window, by account and network together, and by network. What is
+    being tried counts as a failure until it has ended. Both raise UnavailableError.
+    """
+
+    async def begin(self, attempt: Attempt) -> float:
+        """Counts it as being tried: 0. Where one more is not allowed it counts nothing, and answers
+        how many seconds to wait.
+        """
+        ...
+
+    async def end(self, attempt: Attempt, outcome: Outcome) -> None:
+        """A success clears the account in that network. The network's own count stays: its owner's
+        own account must not wash it clean.
+        """
+        ...
 
 
 class _Failures:
@@ -55,7 +93,12 @@ class _Failures:
         self._times.pop(key, None)
 
 
-class Attempts:
+class MemoryCounts:
+    """Implements FailureCounts within this process: each replica that counts so allows as much.
+
+    `begin_anyway` counts what another has allowed.
+    """
+
     def __init__(
         self,
         *,
@@ -69,32 +112,54 @@ class Attempts:
         self._addresses = _Failures(per_address, window_seconds, max_tracked)
         self._now = now
 
-    @contextmanager
-    def counted(self, account: str, address: str) -> Iterator[None]:
+    async def begin(self, attempt: Attempt) -> float:
+        now = self._now()
+        wait = max(failures.seconds_to_wait(key, now) for failures, key in self._of(attempt))
+        if wait <= 0:
+            self.begin_anyway(attempt)
+        return max(wait, 0)
+
+    def begin_anyway(self, attempt: Attempt) -> None:
+        for failures, key in self._of(attempt):
+            failures.begin(key)
+
+    async def end(self, attempt: Attempt, outcome: Outcome) -> None:
+        for failures, key in self._of(attempt):
+            failures.end(key)
+            if outcome is Outcome.FAILED:
+                failures.add(key, self._now())
+        if outcome is Outcome.SUCCEEDED:
+            self._pairs.forget((attempt.account, attempt.network))
+
+    def _of(self, attempt: Attempt) -> Iterator[tuple[_Failures, _Key]]:
+        yield self._pairs, (attempt.account, attempt.network)
+        yield self._addresses, (attempt.network,)
+
+
+class Attempts:
+    def __init__(self, counts: FailureCounts) -> None:
+        self._counts = counts
+
+    @asynccontextmanager
+    async def counted(self, account: str, address: str) -> AsyncIterator[None]:
         """Around one attempt: it fails with InvalidCredentialsError, succeeds by ending, and
         anything else (an overload, say) is nobody's failure.
 
         Raises TooManyAttemptsError, before the attempt, where one more is not allowed.
         """
-        network = _network_of(address)
-        counts = ((self._pairs, (account, network)), (self._addresses, (network,)))
-        wait = max(failures.seconds_to_wait(key, self._now()) for failures, key in counts)
+        attempt = Attempt(account, _network_of(address))
+        wait = await self._counts.begin(attempt)
         if wait > 0:
             raise errors.TooManyAttemptsError(retry_after=math.ceil(wait))
-        for failures, key in counts:
-            failures.begin(key)
+        outcome = Outcome.NEITHER
         try:
             yield
+            outcome = Outcome.SUCCEEDED
         except errors.InvalidCredentialsError:
-            for failures, key in counts:
-                failures.add(key, self._now())
+            outcome = Outcome.FAILED
             raise
-        else:
-            # The address's count stays: its owner's own account must not wash it clean.
-            self._pairs.forget((account, network))
         finally:
-            for failures, key in counts:
-                failures.end(key)
+            await self._counts.end(attempt, outcome)
 
 
 def _network_of(address: str) -> str:

@@ -29,7 +29,7 @@ class PasswordLogin:
         if len(password) > MAX_LENGTH:
             raise errors.InvalidCredentialsError
         key = _key_or_none(username)
-        with self._attempts.counted(key or "", address):
+        async with self._attempts.counted(key or "", address):
             user = await self._users.by_key(key) if key else None
             if user is None:
                 await self._passwords.verify_nobodys(password)

@@ -9,6 +9,7 @@ a time. A family never outlives the expiry that its login set.
 import hashlib
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NewType, NoReturn, Protocol
@@ -38,6 +39,7 @@ class KeptToken:
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
     token: str = field(repr=False)
+    family_id: str
     expires_at: datetime
 
 
@@ -65,10 +67,28 @@ class RefreshTokenStore(Protocol):
         ...
 
 
+def _nobody_told(_family_id: str) -> None:
+    pass
+
+
 class RefreshTokens:
-    def __init__(self, store: RefreshTokenStore, *, seconds: int, clock: Clock = utc_now) -> None:
+    """`ended` is told of each family that was revoked, once that is kept. What has expired is
+    remembered for `remembered_seconds`: its revocation may still matter to access tokens.
+    """
+
+    def __init__(
+        self,
+        store: RefreshTokenStore,
+        *,
+        seconds: int,
+        remembered_seconds: float = 0,
+        ended: Callable[[str], None] = _nobody_told,
+        clock: Clock = utc_now,
+    ) -> None:
         self._store = store
         self._life = timedelta(seconds=seconds)
+        self._remembered = timedelta(seconds=remembered_seconds)
+        self._ended = ended
         self._clock = clock
 
     async def begin_family(self, user_id: str) -> IssuedToken:
@@ -76,7 +96,7 @@ class RefreshTokens:
         token = _new_token()
         kept = KeptToken(_hash(token), f"fam_{uuid4().hex}", user_id, now, now + self._life)
         await self._store.add(kept)
-        return IssuedToken(token, kept.expires_at)
+        return IssuedToken(token, kept.family_id, kept.expires_at)
 
     async def check(self, unverified: UnverifiedRefreshToken) -> KeptToken:
         """The token, if it may be used now. A used one ends its family.
@@ -97,27 +117,31 @@ class RefreshTokens:
         kept = KeptToken(_hash(new), token.family_id, token.user_id, now, token.expires_at)
         if not await self._store.rotate(token, kept):
             await self._end_reused(token)
-        return IssuedToken(new, kept.expires_at)
+        return IssuedToken(new, kept.family_id, kept.expires_at)
 
     async def revoke(self, unverified: UnverifiedRefreshToken) -> None:
         """Ends the family. Nothing happens for a token that is not known."""
         found = await self._find(unverified)
         if found is not None:
-            await self._store.revoke_family(found.family_id, self._clock())
+            await self._end(found.family_id)
 
     async def revoke_user(self, user_id: str) -> None:
         await self._store.revoke_user(user_id, self._clock())
 
     async def delete_expired(self) -> int:
-        return await self._store.delete_expired(self._clock())
+        return await self._store.delete_expired(self._clock() - self._remembered)
 
     async def _find(self, unverified: UnverifiedRefreshToken) -> KeptToken | None:
         if not _SHAPE.fullmatch(unverified):
             return None
         return await self._store.find(_hash(unverified))
 
+    async def _end(self, family_id: str) -> None:
+        await self._store.revoke_family(family_id, self._clock())
+        self._ended(family_id)
+
     async def _end_reused(self, token: KeptToken) -> NoReturn:
-        await self._store.revoke_family(token.family_id, self._clock())
+        await self._end(token.family_id)
         raise errors.InvalidRefreshTokenError
 
 

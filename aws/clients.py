@@ -47,6 +47,9 @@ class AwsAccess:
     complete_read_timeout: float = 60
     max_attempts: int = 3
     max_connections: int = 100
+    keep_alive: float = 30
+    cognito_connections: int = 100
+    cognito_seconds: float = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,18 @@ def client_config(access: AwsAccess, **more: Any) -> AioConfig:
         retries={"mode": "standard", "total_max_attempts": access.max_attempts},
         max_pool_connections=access.max_connections,
         http_session_cls=VerifyingSession,
+        connector_args={"keepalive_timeout": access.keep_alive},
         **more,
+    )
+
+
+def _for_cognito(access: AwsAccess) -> AwsAccess:
+    """No attempt but the first: each counts against the quota, which is kept elsewhere."""
+    return replace(
+        access,
+        max_attempts=1,
+        max_connections=access.cognito_connections,
+        read_timeout=access.cognito_seconds,
     )
 
 
@@ -115,10 +129,11 @@ async def opened(access: AwsAccess) -> AsyncIterator[AwsClients]:
         aws_secret_access_key=access.secret_access_key,
     )
     plain = client_config(access)
-    unsigned = client_config(access, signature_version=UNSIGNED)
+    signed = client_config(_for_cognito(access))
+    unsigned = client_config(_for_cognito(access), signature_version=UNSIGNED)
     async with AsyncExitStack() as stack:
         cognito = await stack.enter_async_context(
-            session.client("cognito-identity", endpoint_url=access.cognito_endpoint, config=plain)
+            session.client("cognito-identity", endpoint_url=access.cognito_endpoint, config=signed)
         )
         public = await stack.enter_async_context(
             session.client(

@@ -8,21 +8,22 @@ import gc
 import resource
 import statistics
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import cast
 
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"content-length:"
-_OK = b"200"
+_SUCCESS = b"2"
 _LONGEST_SECONDS = 300
 
 
 @dataclass
 class Run:
-    """One run. `took` in seconds, of answers with 200; `busy` is the generator's share of its
-    core; `bodies` are those of answers with 200, `failures` all other statuses and lost
-    connections.
+    """One run. `took` in seconds, of answers with 2xx; `busy` is the generator's share of its
+    core; `bodies` are those of answers with 2xx, `failures` all other statuses and lost
+    connections; `statuses` counts all answers.
     """
 
     seconds: float = 0
@@ -30,6 +31,7 @@ class Run:
     bodies: list[bytes] = field(default_factory=list)
     failures: int = 0
     busy: float = 0
+    statuses: Counter[int] = field(default_factory=Counter)
 
     @property
     def per_second(self) -> float:
@@ -77,7 +79,8 @@ class _Sender(asyncio.Protocol):
         if len(buffer) - start < length:
             return
         self._buffer = b""
-        if buffer[9:12] == _OK:
+        self._run.statuses[int(buffer[9:12])] += 1
+        if buffer[9:10] == _SUCCESS:
             self._run.took.append(time.perf_counter() - self._began)
             self._run.bodies.append(buffer[start:])
         else:
@@ -112,6 +115,15 @@ async def run(host: str, port: int, requests: Iterable[bytes], *, connections: i
     finally:
         gc.enable()
     return found
+
+
+def lasting(requests: Iterable[bytes], seconds: float) -> Iterator[bytes]:
+    """As many of them as are sent in this time, which begins with the first one."""
+    end = time.perf_counter() + seconds
+    for request in requests:
+        yield request
+        if time.perf_counter() > end:
+            return
 
 
 def _processor_seconds() -> float:

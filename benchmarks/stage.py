@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 import secrets
 import socket
@@ -27,6 +28,7 @@ class Stage:
     upload_id: str
 
 
+@functools.cache  # before this process is bound to one of them
 def cores() -> tuple[set[int], set[int]]:
     """The service's core, and the one for the load and the embedded cloud."""
     available = sorted(os.sched_getaffinity(0))

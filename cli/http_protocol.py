@@ -1,5 +1,6 @@
-"""uvicorn's HTTP/1.1, with bounds on what comes before a body: uvicorn itself has none, and the
-application sees a request only when its head is complete.
+"""uvicorn's HTTP/1.1, with bounds on what comes before a body (uvicorn itself has none, and the
+application sees a request only when its head is complete), and with connections that end so that
+no request that has been sent is lost.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ from errors import HeadersTooLargeError
 _PIECE = 8 * 1024
 # A socket that is closed with input unread resets, and its client may never see the answer.
 _LINGER_SECONDS = 1.0
+# One turn of the loop, in which it reads what has come.
+_TURN_SECONDS = 0.001
 _STATUS = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 _PROBLEM = {
     "type": f"urn:uploadgate:problem:{HeadersTooLargeError.code}",
@@ -28,28 +31,39 @@ class HeadTooLargeError(Exception):
     """Raised within the parser, to stop it."""
 
 
+class AnswerSide:
+    """What an answer sees of its connection. Bound once: it writes as if nothing stood between."""
+
+    def __init__(self, protocol: "BoundedHttpProtocol") -> None:
+        self.write = protocol.transport.write
+        self.is_closing = protocol.transport.is_closing
+        self.close = protocol.close_when_read
+
+
 class BoundedHttpProtocol(HttpToolsProtocol):
     """`largest_head` in bytes, request line included; trailers and chunk sizes count alike.
 
     `head_seconds` is for a head from its first byte on, and for the rest of a body whose request
-    has been answered already. A connection on which nothing comes is closed as an idle one is.
+    has been answered already. A connection on which nothing comes is closed as an idle one is;
+    once the server stops, after `quiet_seconds`.
     """
 
     largest_head = 64 * 1024
     most_headers = 200
     head_seconds = 10.0
+    quiet_seconds = 0.25
 
     _in_head = False
     _useless = 0  # bytes since the last one of a complete head or of a body
     _too_large = False
     _refused = False
+    _lingers = False
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.timeout_keep_alive_task = self.loop.call_later(
-            self.timeout_keep_alive, self.timeout_keep_alive_handler
-        )
+        self._answer_side = AnswerSide(self)
+        self._start_idling()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end_deadline()
@@ -86,6 +100,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._useless = 0
         self._end_deadline()
         super().on_headers_complete()
+        self.cycle.transport = self._answer_side  # type: ignore[assignment]
         # For an answer whose client takes nothing: closing would wait for what it has not taken.
         self.scope["extensions"] = {"uploadgate.abort": self.transport.abort}  # type: ignore[dict-item]
 
@@ -99,6 +114,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        if self._lingers:
+            return
         super().on_response_complete()
         if self._in_head and not self._is_answering():
             self._start_deadline()  # what came meanwhile waited for the answer, not for its client
@@ -124,9 +141,48 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         ]
         lines = b"".join(b"%b: %b\r\n" % header for header in headers)
         self.transport.write(STATUS_LINE[_STATUS] + lines + b"\r\n" + body)
+        self._linger()
+
+    def close_when_read(self) -> None:
+        """At the end of the last answer."""
+        if self.cycle.more_body or self.pipeline:
+            self._linger()
+        else:
+            self.transport.close()
+
+    def _linger(self) -> None:
+        """The client sees the end at once; what it still sends is read, and ignored."""
+        if self._lingers or self.transport.is_closing():
+            return
+        self._refused = self._lingers = True
+        self.flow.resume_reading()
         self.transport.write_eof()
         self._end_deadline()
         self._deadline = self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+    def announce_close(self) -> None:
+        """The answer under way is the connection's last one, if its client can still be told."""
+        if self._is_answering() and not self.cycle.response_started:
+            self.cycle.keep_alive = False
+
+    def shutdown(self) -> None:
+        """The server stops: what has come is still answered, and so is what comes just now."""
+        self.announce_close()
+        self.timeout_keep_alive = self.quiet_seconds  # type: ignore[assignment]
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+            self._start_idling()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Timers come before input: a request that came while the loop was busy is read first."""
+        self.timeout_keep_alive_task = self.loop.call_later(
+            _TURN_SECONDS, super().timeout_keep_alive_handler
+        )
+
+    def _start_idling(self) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
     def _is_answering(self) -> bool:
         # None before the first request, whatever its type says.

@@ -1,6 +1,7 @@
 """`uploadgate serve`: uvicorn, started from here, with a drain before it stops."""
 
 import asyncio
+import functools
 import gc
 import signal
 import socket
@@ -12,6 +13,7 @@ import typer
 import uvicorn
 
 import logs
+from cli.backlog import close_listeners
 from cli.configuration import REFUSED, load_or_exit
 from cli.http_protocol import BoundedHttpProtocol
 from settings import HttpSettings, Settings
@@ -19,13 +21,16 @@ from state.database import sqlite_file
 
 # For what is being answered when the drain is over.
 GRACE_SECONDS = 20
+_CLOSE = (b"connection", b"close")
 
 
 class DrainingServer(uvicorn.Server):
     """Stops in two steps, so that a load balancer takes the replica out before it is gone.
 
-    The first SIGTERM makes it unready, and it serves on for `drain_seconds`. SIGINT, or a second
-    signal, ends the drain; a third one also cuts off what is still being answered.
+    The first SIGTERM makes it unready, and it serves on for `drain_seconds`; each answer tells its
+    client to come back on another connection. After it nobody new is let in, and what was sent
+    until then is answered. SIGINT, or a second signal, ends the drain; a third one also cuts off
+    what is still being answered.
     """
 
     def __init__(
@@ -52,9 +57,35 @@ class DrainingServer(uvicorn.Server):
         if self.started:
             typer.echo(f"uploadgate serves at {self.address}", err=True)
 
+    async def on_tick(self, counter: int) -> bool:
+        ends = await super().on_tick(counter)
+        if self.draining:
+            self._announce_close()  # it has made the headers anew
+        return ends
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.draining = True
+        self._announce_close()
+        await close_listeners(self.servers, self._protocol())
         self._end_streams()
         await super().shutdown(sockets)
+
+    def _announce_close(self) -> None:
+        state = self.server_state
+        if _CLOSE not in state.default_headers:
+            state.default_headers = [*state.default_headers, _CLOSE]
+        for connection in state.connections:
+            if isinstance(connection, BoundedHttpProtocol):
+                connection.announce_close()
+
+    def _protocol(self) -> Callable[[], asyncio.Protocol]:
+        """As uvicorn makes one for each connection."""
+        return functools.partial(
+            BoundedHttpProtocol,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
 
     @property
     def address(self) -> str:
@@ -78,6 +109,7 @@ class DrainingServer(uvicorn.Server):
         typer.echo(f"uploadgate drains for {self._drain_seconds:g} s, then stops", err=True)
         # A signal handler runs between two steps of the loop, in its thread.
         loop = asyncio.get_running_loop()
+        loop.call_soon_threadsafe(self._announce_close)
         loop.call_soon_threadsafe(loop.call_later, self._drain_seconds, self._stop)
 
     def _stop(self) -> None:

@@ -27,7 +27,7 @@ async def opened(settings: Settings) -> AsyncIterator[Accounts]:
     async with opened_database(settings) as database:
         if settings.database.migrate_on_start:
             await schema.upgrade(database)
-        accounts = build_accounts(settings.auth, database)
+        accounts = build_accounts(settings, database)
         try:
             yield accounts
         finally:

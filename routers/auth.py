@@ -45,7 +45,7 @@ class TokenResponse(BaseModel):
     expires_in: int = Field(description="Life of the access token in seconds.", examples=[900])
     refresh_token: str = Field(
         description="Good for one refresh, which answers the next one. Using it a second time "
-        "ends the login: refresh one at a time.",
+        "ends the login with its access tokens: refresh one at a time.",
         examples=["rt_5xJ0mX3rT7mJm1bq8Zk2v9Q4hY6nW0cLd3sFgAeUiOp"],
     )
     refresh_expires_in: int = Field(
@@ -111,7 +111,9 @@ async def refresh(body: RefreshTokenRequest, services: Wired) -> TokenResponse:
     "/logout",
     operation_id="logout",
     summary="End a login",
-    description="Revokes the refresh token with all its successors; an unknown one is fine.",
+    description="Revokes the refresh token with all its successors, and the access tokens of the "
+    "same login: at once on the replica that answers, within seconds on all others. An unknown one "
+    "is fine.",
     status_code=204,
     responses=problems.responses(*_BODY),
     dependencies=[JSON_ONLY],
@@ -129,6 +131,7 @@ async def logout(body: RefreshTokenRequest, services: Wired) -> None:
         errors.InvalidTokenError,
         errors.TokenExpiredError,
         errors.OverloadedError,
+        errors.UnavailableError,
     ),
 )
 async def get_me(caller: CurrentCaller) -> CallerResponse:

@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.types import Receive, Scope
 
 import errors
+from auth.callers import UPLOADS
 from routers.caller import Uploader
+from routers.doors import Answer, usual_call
 from routers.failures import CALLER, IN_FLIGHT, JSON_BODY, STORE
 from routers.json_body import JSON_ONLY
 from routers.no_store import NO_STORE
@@ -95,7 +98,37 @@ async def presign_s3_request(
     """For Uppy's `signRequest`. Without `uploadId`, PUT sends the whole file and POST begins a
     multipart; with it, PUT sends a part, POST completes, GET lists parts and DELETE aborts.
     """
-    upload = await services.uploads.by_key(caller.user_id, services.sites.bucket, body.key)
+    return await _presigned(services, caller.user_id, body)
+
+
+class PresignDoor:
+    """The short way to `presign_s3_request`."""
+
+    method = "POST"
+    path = f"{router.prefix}/presign"
+
+    async def answer(self, scope: Scope, _receive: Receive) -> Answer | None:
+        call = usual_call(scope)
+        if call is None:
+            return None
+        try:
+            asked = PresignRequest.model_validate_json(call.body)
+        except ValidationError:
+            return None
+        services: Services = scope["state"]["services"]
+        caller = services.accounts.caller_of(call.unverified_token)
+        if caller is None or UPLOADS not in caller.scopes:
+            return None
+        signed = await _presigned(services, caller.user_id, asked)
+        return Answer(signed.model_dump_json(exclude_none=True).encode())
+
+
+def doors() -> list[PresignDoor]:
+    return [PresignDoor()]
+
+
+async def _presigned(services: Services, user_id: str, body: PresignRequest) -> PresignedRequest:
+    upload = await services.uploads.by_key(user_id, services.sites.bucket, body.key)
     check_in_flight(upload)
     if body.method == "PUT" and body.multipart_id and body.part_number:
         return await _part(services, upload, body.multipart_id, body.part_number)

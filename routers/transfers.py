@@ -1,25 +1,29 @@
 """The way of the bytes: parts to send, parts that are there, completing, switching, relay."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.types import Receive, Scope
 
 import errors
+from auth.callers import UPLOADS
 from routers import idempotency
 from routers.caller import AdminCaller, Uploader
 from routers.content_range import content_range
+from routers.doors import Answer, usual_call
 from routers.failures import CALLER, COGNITO, IN_FLIGHT, JSON_BODY, STORE
 from routers.idempotency import IdempotencyKey
 from routers.json_body import JSON_ONLY
 from routers.no_store import NO_STORE
-from routers.part_schemas import PartList, PartsRequest, SignedParts
+from routers.part_schemas import PartList, PartsRequest, SignedParts, as_json
 from routers.problems import responses
-from routers.services import Wired
+from routers.services import Services, Wired
 from routers.upload_schemas import Printable, UploadResponse
-from routers.uploads import UploadId, shown
+from routers.uploads import MAX_ID_LENGTH, UploadId, shown
 from service.uploads.model import Transport
+from service.uploads.signed import SignedRequest
 from service.uploads.verdicts import Verdict
 
 router = APIRouter(prefix="/v1/uploads/{upload_id}", tags=["uploads"], dependencies=[NO_STORE])
@@ -64,12 +68,44 @@ async def sign_parts(
     upload_id: UploadId, body: PartsRequest, caller: Uploader, services: Wired
 ) -> SignedParts:
     """On an upload by credentials this is the switch to presigned: finished parts stay."""
-    upload = await services.uploads.get(caller.user_id, upload_id)
+    return SignedParts.of(body, await _signed(services, caller.user_id, upload_id, body))
+
+
+async def _signed(
+    services: Services, user_id: str, upload_id: str, asked: PartsRequest
+) -> Sequence[SignedRequest]:
+    upload = await services.uploads.get(user_id, upload_id)
     try:
-        terms = body.terms(upload.part_checksum)
+        terms = asked.terms(upload.part_checksum)
     except ValueError as error:
         raise errors.InvalidPartError(f"A part's checksum is not usable: {error}") from None
-    return SignedParts.of(body, await services.transfers.sign_parts(upload, terms))
+    return await services.transfers.sign_parts(upload, terms)
+
+
+class PartsDoor:
+    """The short way to `sign_parts`."""
+
+    method = "POST"
+    path = f"{router.prefix}/parts"
+
+    async def answer(self, scope: Scope, _receive: Receive) -> Answer | None:
+        call, upload_id = usual_call(scope), scope["path_params"]["upload_id"]
+        if call is None or len(upload_id) > MAX_ID_LENGTH:
+            return None
+        try:
+            asked = PartsRequest.model_validate_json(call.body)
+        except ValidationError:
+            return None
+        services: Services = scope["state"]["services"]
+        caller = services.accounts.caller_of(call.unverified_token)
+        if caller is None or UPLOADS not in caller.scopes:
+            return None
+        signed = await _signed(services, caller.user_id, upload_id, asked)
+        return Answer(as_json(asked, signed))
+
+
+def doors() -> list[PartsDoor]:
+    return [PartsDoor()]
 
 
 @router.get(

@@ -41,7 +41,8 @@ _CREATE = (
 _DELETE = (*CALLER, *STORE, errors.UploadNotFoundError, errors.UploadStateError)
 _SHOW = (*CALLER, errors.UploadNotFoundError)
 _DOWNLOAD = (*_SHOW, *STORE, errors.UploadEndedError, errors.UploadStateError)
-UploadId = Annotated[str, Path(max_length=64, description="The upload's id.")]
+MAX_ID_LENGTH = 64
+UploadId = Annotated[str, Path(max_length=MAX_ID_LENGTH, description="The upload's id.")]
 
 
 class DownloadResponse(BaseModel):

@@ -8,12 +8,10 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
-from starlette.datastructures import URLPath
-from starlette.requests import ClientDisconnect
-from starlette.routing import BaseRoute, Match, NoMatchFound
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Scope
 
 import errors
+from routers.doors import JSON, Answer, received_body
 from routers.problems import STATUS, responses
 from routers.services import Services, Wired
 from service.completion.ports import NotificationReceiver
@@ -58,19 +56,8 @@ async def _take(
             name.decode("latin-1"): str(value, "latin-1") for name, value in scope["headers"]
         }
         receiver.admit(headers)
-        events = await receiver.receive(await _body(receive), headers)
+        events = await receiver.receive(await received_body(receive), headers)
         return await services.completion.accept(events)
-
-
-async def _body(receive: Receive) -> bytes:
-    pieces = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        pieces.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(pieces)
 
 
 @contextmanager
@@ -128,37 +115,24 @@ async def receive_eventbridge(request: Request, services: Wired) -> Accepted:
     return await _accepted(services.eventbridge, request, services)
 
 
-class Door(BaseRoute):
-    """The short way to one of these routes, for the application to try first: finding it among
-    all others, its dependencies and the check of its answer cost more than a signature does.
-    """
+class WebhookDoor:
+    """The short way to one of these routes."""
+
+    method = "POST"
 
     def __init__(self, path: str, receiver: Receiver) -> None:
         self.path = path
         self._receiver = receiver
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """What is not meant for it, or is no POST, goes the long way and is answered there."""
-        if scope["path"] != self.path or scope.get("method") != "POST":
-            return Match.NONE, {}
-        return Match.FULL, {"route": self}
-
-    def url_path_for(self, name: str, /, **_: object) -> URLPath:
-        raise NoMatchFound(name, {})
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, scope: Scope, receive: Receive) -> Answer:
         services: Services = scope["state"]["services"]
         new = await _take(self._receiver(services), scope, receive, services)
-        body = b'{"accepted":%d}' % new
-        length = (b"content-length", b"%d" % len(body))
-        headers = [length, (b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        return Answer(b'{"accepted":%d}' % new, (JSON,))
 
 
-def doors() -> list[Door]:
+def doors() -> list[WebhookDoor]:
     return [
-        Door(f"{router.prefix}/sns", lambda services: services.sns),
-        Door(f"{router.prefix}/eventbridge", lambda services: services.eventbridge),
-        Door(f"{router.prefix}/seaweedfs", lambda services: services.seaweedfs),
+        WebhookDoor(f"{router.prefix}/sns", lambda services: services.sns),
+        WebhookDoor(f"{router.prefix}/eventbridge", lambda services: services.eventbridge),
+        WebhookDoor(f"{router.prefix}/seaweedfs", lambda services: services.seaweedfs),
     ]

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Executable, event
+from sqlalchemy import Executable, Select, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from errors import UnavailableError
-from state import direct
+from state import direct, direct_sqlite
 
 _AWAY = "The database does not answer"
 _IDLE_SECONDS = 30.0
@@ -90,17 +90,25 @@ class Database:
         self, statement: Executable, values: Mapping[str, Any]
     ) -> Sequence[Mapping[Any, Any]]:
         """All that one statement gives, which is a transaction of its own and one of a few that
-        are made once (state/direct.py).
+        are made once (state/direct.py, state/direct_sqlite.py).
         """
-        if self.is_postgres:
-            try:
-                found = await direct.rows(self.engine, statement, values)
-            except (PoolTimeout, OSError) as error:
-                raise UnavailableError(_AWAY) from error
-            if found is not None:
-                return found
+        try:
+            found = await self._directly(statement, values)
+        except (PoolTimeout, OSError) as error:
+            raise UnavailableError(_AWAY) from error
+        if found is not None:
+            return found
         async with self.single() as connection:
             return (await connection.execute(statement, values)).mappings().all()
+
+    async def _directly(
+        self, statement: Executable, values: Mapping[str, Any]
+    ) -> Sequence[Mapping[Any, Any]] | None:
+        if self.is_postgres:
+            return await direct.rows(self.engine, statement, values)
+        if isinstance(statement, Select):
+            return await direct_sqlite.rows(self.engine, statement, values)
+        return None
 
     @asynccontextmanager
     async def _entered(

@@ -47,7 +47,7 @@ async def rows(
 
 
 async def _fetched(
-    driver: Any, prepared: "_Prepared", values: Mapping[str, Any]
+    driver: Any, prepared: "Prepared", values: Mapping[str, Any]
 ) -> Sequence[Mapping[str, Any]] | None:
     try:
         found = await driver.fetch(prepared.sql, *prepared.arguments(values))
@@ -58,10 +58,13 @@ async def _fetched(
     return cast("Sequence[Mapping[str, Any]]", found)
 
 
-class _Prepared:
+class Prepared:
+    """A statement as SQLAlchemy writes it, and its arguments in the driver's order."""
+
     def __init__(self, statement: ClauseElement, dialect: Dialect) -> None:
         compiled: Any = statement.compile(dialect=dialect)
         self.sql = str(compiled)
+        self.is_open = bool(compiled.post_compile_params)
         known = compiled.params
         self._places = [
             (name, known[name], _processor(compiled.binds[name].type, dialect))
@@ -77,8 +80,8 @@ class _Prepared:
 
 
 @lru_cache(maxsize=256)
-def _prepared(statement: Any, dialect: Dialect) -> _Prepared:
-    return _Prepared(statement, dialect)
+def _prepared(statement: Any, dialect: Dialect) -> Prepared:
+    return Prepared(statement, dialect)
 
 
 def _processor(kind: Any, dialect: Dialect) -> Callable[[Any], Any] | None:

@@ -1,5 +1,7 @@
 """The history of user to identity, in SQL."""
 
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
@@ -9,10 +11,12 @@ from errors import IdentityConflictError
 from service.clock import Clock
 from service.delivery.events import identity_happening
 from service.delivery.ports import Announce, to_nobody
-from state import events
+from state import events, first_identities
 from state.database import Database
 from state.tables import identities
 from state.upsert import insert_into
+
+_MOST_AT_ONCE = 500
 
 
 class SqlIdentityHistory:
@@ -28,6 +32,12 @@ class SqlIdentityHistory:
     async def current(self, pool_id: str, user_id: str) -> str | None:
         async with self._database.transaction() as connection:
             return await _current(connection, pool_id, user_id)
+
+    async def current_of_many(self, pool_id: str, user_ids: Collection[str]) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        for some in _in_pieces(sorted(set(user_ids))):
+            found |= await first_identities.newest(self._database, pool_id, some)
+        return found
 
     async def owner(self, pool_id: str, identity_id: str) -> str | None:
         query = select(identities.c.user_id).where(
@@ -64,6 +74,21 @@ class SqlIdentityHistory:
         if before is not None:
             self._announce(user_id)
         return before
+
+    async def note_new(self, pool_id: str, identities: Mapping[str, str]) -> Collection[str]:
+        """Of two users with one identity, who are a conflict, neither is noted here."""
+        times = Counter(identities.values())
+        users = sorted(user for user, identity in identities.items() if times[identity] == 1)
+        noted: set[str] = set()
+        for some in _in_pieces(users):
+            given = {user_id: identities[user_id] for user_id in some}
+            noted |= await first_identities.add(self._database, pool_id, given, self._clock())
+        return noted
+
+
+def _in_pieces(user_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(user_ids), _MOST_AT_ONCE):
+        yield user_ids[start : start + _MOST_AT_ONCE]
 
 
 async def _current(connection: AsyncConnection, pool_id: str, user_id: str) -> str | None:

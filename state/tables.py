@@ -48,6 +48,7 @@ users = Table(
     Column("scopes", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("disabled_at", UtcDateTime),
+    Index("ix_users_disabled_at", "disabled_at", **_where("disabled_at IS NOT NULL")),
 )
 
 # One row a token. A family is one login: its tokens follow one another by rotation.
@@ -61,6 +62,7 @@ refresh_tokens = Table(
     Column("expires_at", UtcDateTime, nullable=False, index=True),
     Column("used_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
+    Index("ix_refresh_tokens_revoked_at", "revoked_at", **_where("revoked_at IS NOT NULL")),
 )
 
 # The history of user to identity: the newest row of a user in a pool is the one in force,
@@ -257,4 +259,13 @@ deliveries = Table(
     UniqueConstraint("event_id", "endpoint_id"),
     Index("ix_deliveries_waiting", "endpoint_id", "due_at", "id", **_where("done_at IS NULL")),
     Index(None, "endpoint_id", "id"),
+)
+
+# When the next turn of a rate is free that replicas share, by this server's clock. Replicas with
+# Redis have it there.
+rates = Table(
+    "rates",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("next_turn", UtcDateTime, nullable=False),
 )

@@ -7,15 +7,20 @@ from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     Executable,
     Integer,
+    Text,
     Update,
     and_,
+    any_,
     bindparam,
+    func,
     or_,
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from errors import IdempotencyInFlightError
 from service.delivery.events import upload_happening
@@ -27,6 +32,7 @@ from service.uploads.quota import NO_LIMITS, Limits, Usage, charge
 from service.uploads.transitions import allowed
 from state import at_once, events, idempotency, usage
 from state.database import Database
+from state.gathered import Gathered, Row
 from state.tables import uploads
 from state.upload_rows import first, plain, row_of, upload_of
 from state.upsert import insert_into
@@ -34,6 +40,8 @@ from state.upsert import insert_into
 # What a record is, and what is charged for it, no caller changes by hand.
 _NEVER_CHANGED = frozenset({"id", "user_id", "profile", "bucket", "key", "generation", "charged"})
 _BY_TRANSITION = frozenset({"status", "etag", "size"})
+_MOST_IDS = 64  # of one statement
+_READS_AT_ONCE = 4
 
 
 class SqlUploadRecords:
@@ -44,6 +52,7 @@ class SqlUploadRecords:
     def __init__(self, database: Database, announce: Announce = to_nobody) -> None:
         self._database = database
         self._announce = announce
+        self._of_ids = Gathered(self._rows_of, most=_MOST_IDS, at_once=_READS_AT_ONCE)
 
     async def add(
         self, upload: Upload, *, limits: Limits = NO_LIMITS, claim: Claim | None = None
@@ -65,9 +74,14 @@ class SqlUploadRecords:
         return True
 
     async def get(self, upload_id: str) -> Upload | None:
-        if "\0" in upload_id:
-            return None  # no text for Postgres, and no id of ours
-        return await self._first(_by_id(), {"id": upload_id})
+        if "\0" in upload_id or not upload_id.isascii():
+            return None  # no id of ours, and nothing that others' questions may fail by
+        row = await self._of_ids.get(upload_id)
+        return None if row is None else upload_of(row)
+
+    async def _rows_of(self, ids: Sequence[str]) -> Mapping[str, Row]:
+        statement = _by_ids(is_postgres=self._database.is_postgres)
+        return {row["id"]: row for row in await self._database.rows(statement, {"ids": ids})}
 
     async def by_key(self, bucket: str, key: str) -> Upload | None:
         if "\0" in key:
@@ -185,8 +199,13 @@ class SqlUploadRecords:
 
 
 @cache
-def _by_id() -> Executable:
-    return select(uploads).where(uploads.c.id == bindparam("id"))
+def _by_ids(*, is_postgres: bool) -> Executable:
+    """One value for any number of them, so that it is one statement."""
+    if is_postgres:
+        array = bindparam("ids", type_=ARRAY(Text()))
+        return select(uploads).where(uploads.c.id == any_(array))
+    given = func.json_each(bindparam("ids", type_=JSON())).table_valued("value")
+    return select(uploads).where(uploads.c.id.in_(select(given.c.value)))
 
 
 @cache

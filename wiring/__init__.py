@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import background
 from auth.accounts import Accounts
+from auth.revocations import NEWS
 from routers.services import Services, Sites
 from service.clock import utc_now
 from service.completion.timeline import Timeline
@@ -26,6 +27,7 @@ from wiring.completion import completion_of, consumer_of, settlement_of
 from wiring.delivery import DeliveryRoom, opened_delivery
 from wiring.doors import Doors, opened_doors
 from wiring.parts import Parts, build_accounts, opened_database, opened_parts
+from wiring.shared import opened_redis
 from wiring.uploads import completing_of, creation_of, operation_tickets_of, relay_of, transfers_of
 
 __all__ = ["build_accounts", "opened_database", "opened_services", "opened_worker"]
@@ -39,14 +41,19 @@ async def opened_services(settings: Settings, version: str) -> AsyncIterator[Ser
         room = await stack.enter_async_context(
             opened_delivery(settings, database, version, streams=True)
         )
-        parts = await stack.enter_async_context(opened_parts(settings, database, room.announce))
-        accounts = build_accounts(settings.auth, database)
+        redis = await stack.enter_async_context(opened_redis(settings))
+        parts = await stack.enter_async_context(
+            opened_parts(settings, database, room.announce, redis)
+        )
+        accounts = build_accounts(settings, database, tell=room.news.announce, redis=redis)
+        ended = accounts.revocations
+        room.news.on(NEWS, ended.hear, ended.missed)
         stack.callback(accounts.close)
         tickets = SqlTickets(database)
         doors = await stack.enter_async_context(opened_doors(settings, parts.clients))
         services = _services(parts, room, accounts, tickets, doors)
         stack.push_async_callback(services.completion.aclose)
-        works: list[background.Work] = [room.news.run]
+        works: list[background.Work] = [room.news.run, ended.run]
         if settings.completion.in_server:
             works += [services.completion.run, room.drainer.run]
         chores = [
@@ -55,7 +62,7 @@ async def opened_services(settings: Settings, version: str) -> AsyncIterator[Ser
             lambda: tickets.forget(utc_now()),
             room.retention.forget,
         ]
-        work = _live(parts, works, chores, services.readiness, version)
+        work = _live(parts, works, chores, services.readiness, version, first=ended.first_look)
         await stack.enter_async_context(background.running(work, services.readiness))
         yield services
 
@@ -68,8 +75,9 @@ async def opened_worker(settings: Settings, version: str) -> AsyncIterator[async
         room = await stack.enter_async_context(
             opened_delivery(settings, database, version, streams=False)
         )
+        redis = await stack.enter_async_context(opened_redis(settings))
         parts = await stack.enter_async_context(
-            opened_parts(settings, database, room.announce, queue=True)
+            opened_parts(settings, database, room.announce, redis, queue=True)
         )
         settlement = settlement_of(parts)
         completion = completion_of(parts, settlement, completing_of(parts, settlement))
@@ -88,10 +96,13 @@ def _live(
     chores: Sequence[background.Chore],
     readiness: Readiness,
     version: str,
+    *,
+    first: background.Chore | None = None,
 ) -> Coroutine[None, None, None]:
     return background.live(
         parts.database,
         migrate=parts.settings.database.migrate_on_start,
+        first=first,
         works=works,
         readiness=readiness,
         chores=chores,

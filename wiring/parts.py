@@ -1,15 +1,17 @@
 """What several rooms share: the database, the store, the records, the policy."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
+
+from redis.asyncio import Redis
 
 import auth.accounts
 import aws.clients
 from auth.accounts import Accounts
 from aws.clients import AwsAccess, AwsClients
-from aws.cognito import CognitoIdentityPool
 from aws.heads import Heads
 from aws.multiparts import S3Multiparts
 from aws.part_lister import PartLister
@@ -20,16 +22,21 @@ from aws.sink import StoreSink
 from service.clock import utc_now
 from service.delivery.ports import Announce
 from service.grants.grants import Grants
-from service.grants.model import Place
 from service.uploads.model import Transport
 from service.uploads.multiparts import MultipartKeeper
 from service.uploads.policy import Policy, Profile
-from settings import AuthSettings, ProfileSettings, Settings, UploadSettings
+from settings import ProfileSettings, Settings, UploadSettings
 from state.accounts import RefreshTokenRepository, UserRepository
 from state.database import Database
 from state.idempotency import SqlIdempotencyKeys
-from state.identities import SqlIdentityHistory
+from state.revocations import SqlEndedLogins
 from state.uploads import SqlUploadRecords
+from wiring.grants import grants_of
+from wiring.shared import shared_failures_of
+
+# A revocation is visible this many times a statement's time-out after its time, at the latest: the
+# bound of a transaction, and as much again for clocks that differ.
+_LATE_BY = 6
 
 
 def opened_database(settings: Settings) -> AbstractAsyncContextManager[Database]:
@@ -41,10 +48,24 @@ def opened_database(settings: Settings) -> AbstractAsyncContextManager[Database]
     )
 
 
-def build_accounts(values: AuthSettings, database: Database) -> Accounts:
+def build_accounts(
+    settings: Settings,
+    database: Database,
+    *,
+    tell: Callable[[str], None] | None = None,
+    redis: Redis | None = None,
+) -> Accounts:
+    """`tell` is for who checks access tokens, too: what one ends, the other replicas hear."""
+    values = settings.auth
+    checks: dict[str, Any] = {}
+    if tell is not None:
+        checks = {"ended_logins": SqlEndedLogins(database), "tell": tell}
     return auth.accounts.build(
         users=UserRepository(database),
         refresh_tokens=RefreshTokenRepository(database),
+        late_seconds=_LATE_BY * settings.database.timeout_seconds,
+        shared_failures=shared_failures_of(settings, redis),
+        **checks,
         signing_key=values.signing_key.get_secret_value(),
         previous_signing_keys=[key.get_secret_value() for key in values.previous_signing_keys],
         **values.model_dump(exclude={"signing_key", "previous_signing_keys"}),
@@ -66,6 +87,9 @@ def _access(settings: Settings, *, queue: bool) -> AwsAccess:
         complete_read_timeout=settings.uploads.complete_timeout_seconds,
         max_attempts=settings.aws.max_attempts,
         max_connections=settings.aws.max_connections,
+        keep_alive=settings.aws.keep_alive_seconds,
+        cognito_connections=settings.cognito.max_concurrent,
+        cognito_seconds=settings.cognito.call_timeout_seconds,
     )
 
 
@@ -92,7 +116,12 @@ class Parts:
 
 @asynccontextmanager
 async def opened_parts(
-    settings: Settings, database: Database, announce: Announce, *, queue: bool = False
+    settings: Settings,
+    database: Database,
+    announce: Announce,
+    redis: Redis | None,
+    *,
+    queue: bool = False,
 ) -> AsyncIterator[Parts]:
     """One AWS session with its clients. `announce` is told of whom there is news; `queue`: the
     queue is needed, too.
@@ -104,7 +133,11 @@ async def opened_parts(
         sink = await stack.enter_async_context(_sink(settings))
         lister = await stack.enter_async_context(_lister(settings, clients))
         heads = await stack.enter_async_context(_heads(settings, clients))
-        yield _parts(settings, database, clients, announce, sink=sink, lister=lister, heads=heads)
+        parts = _parts(
+            settings, database, clients, announce, redis, sink=sink, lister=lister, heads=heads
+        )
+        stack.push_async_callback(parts.grants.aclose)
+        yield parts
 
 
 def _sink(settings: Settings) -> AbstractAsyncContextManager[StoreSink]:
@@ -120,6 +153,7 @@ def _parts(
     database: Database,
     clients: AwsClients,
     announce: Announce,
+    redis: Redis | None,
     *,
     sink: StoreSink,
     lister: PartLister,
@@ -147,7 +181,7 @@ def _parts(
         signer=signer(settings, clients.credentials, public=True),
         sink=sink,
         keys=SqlIdempotencyKeys(database),
-        grants=_grants(settings, database, clients, policy, announce),
+        grants=grants_of(settings, database, clients, redis, policy=policy, announce=announce),
         overdue=timedelta(seconds=settings.completion.overdue_seconds),
         url_life=timedelta(seconds=settings.uploads.url_seconds),
     )
@@ -197,42 +231,3 @@ def _profiles(values: UploadSettings) -> list[Profile]:
         )
         for name, profile in named.items()
     ]
-
-
-def _grants(
-    settings: Settings,
-    database: Database,
-    clients: AwsClients,
-    policy: Policy,
-    announce: Announce,
-) -> Grants:
-    return Grants(
-        pool=_pool(settings, clients),
-        history=SqlIdentityHistory(database, utc_now, announce),
-        policy=policy,
-        place=_place(settings),
-        token_seconds=settings.cognito.token_seconds,
-        max_calls=settings.cognito.max_concurrent,
-        clock=utc_now,
-    )
-
-
-def _pool(settings: Settings, clients: AwsClients) -> CognitoIdentityPool | None:
-    if settings.cognito.identity_pool_id is None:
-        return None
-    return CognitoIdentityPool(
-        client=clients.cognito,
-        public_client=clients.cognito_public,
-        pool_id=settings.cognito.identity_pool_id,
-        developer_provider_name=settings.cognito.developer_provider_name,
-        call_seconds=settings.aws.call_timeout_seconds,
-    )
-
-
-def _place(settings: Settings) -> Place:
-    return Place(
-        region=settings.aws.region,
-        bucket=settings.store.bucket,
-        cognito_endpoint=settings.cognito.public_endpoint or settings.cognito.endpoint,
-        s3_endpoint=settings.store.public_endpoint or settings.store.endpoint,
-    )

@@ -12,6 +12,7 @@ from typing import Final
 from aws.signer.address import BucketAddresses
 from aws.signer.credentials import CredentialSource
 from aws.signer.header_sigv4 import authorized
+from aws.signer.part_urls import PartUrls
 from aws.signer.post_policy import signed_fields
 from aws.signer.sigv4 import QuerySigner, SigningDay, SigningDays, stamp_of
 from errors import StoreUnavailableError
@@ -109,15 +110,19 @@ class Presigner:
         seconds: int,
     ) -> Sequence[SignedRequest]:
         term = await self._begin(seconds)
-        address = self._addresses.of(bucket)
-        signer = term.signer(address.host)
-        path = address.path(key)
+        urls = PartUrls(
+            term.day,
+            term.stamp,
+            address=self._addresses.of(bucket),
+            key=key,
+            multipart_id=multipart_id,
+            seconds=term.seconds,
+        )
         signed = []
         for part in parts:
             length = {} if part.size is None else {"Content-Length": str(part.size)}
-            headers = {**length, **_checksum(part.checksum)}
-            query = {"uploadId": multipart_id, "partNumber": str(part.number)}
-            url = f"{address.origin}{path}?{signer.query('PUT', path, query, headers)}"
+            headers = length if part.checksum is None else {**length, **_checksum(part.checksum)}
+            url = urls.url(part.number, headers)
             signed.append(SignedRequest(url, headers, term.expires_at))
         return signed
 

@@ -17,6 +17,8 @@ from routers.middleware.admission import is_relay
 from routers.middleware.request_id import SCOPE_KEY
 from routers.problems import problem_response
 
+WHOLE_BODY = "uploadgate.body"
+"""Key of the scope: the body's bytes, where it has been read whole already."""
 _LONGEST_NUMBER = 20
 
 
@@ -61,6 +63,7 @@ class BodyLimit:
             await problem_response(error, scope.get(SCOPE_KEY))(scope, receive, send)
             return
         if whole is not None:
+            scope[WHOLE_BODY] = whole
             await self._app(scope, _replayed(whole, receive), send)
 
     def _limit_behind_the_gate(self, path: str) -> int | None:

@@ -1,17 +1,20 @@
 """Tells this replica's streams, and the other replicas, of whom there is news.
 
-Only user ids go from one replica to another, and none of them has to arrive: what happened is in
-the database, and whoever may have missed something looks there.
+Only user ids and a few words go from one replica to another, and none of them has to arrive: what
+happened is in the database, and whoever may have missed something looks there.
 """
 
 import asyncio
 import random
+from collections.abc import Callable
 
 import structlog
 
 from errors import UnavailableError
 from service.delivery.hub import Hub
 from service.delivery.ports import Bus
+
+_Listener = tuple[str, Callable[[str], None], Callable[[], None]]
 
 _log = structlog.get_logger("uploadgate.news")
 _MOST_WAITING = 10_000
@@ -31,6 +34,14 @@ class News:
         self._retry_seconds = retry_seconds
         self._waiting: set[str] = set()
         self._some = asyncio.Event()
+        self._listeners: list[_Listener] = []
+
+    def on(self, mark: str, hear: Callable[[str], None], missed: Callable[[], None]) -> None:
+        """Words of the other replicas that begin with `mark`, as no user id does, are for `hear`;
+        `missed` is told when some may have been lost. Neither waits nor fails. One's own words go
+        by `announce`, too, and do not come back.
+        """
+        self._listeners.append((mark, hear, missed))
 
     def announce(self, user_id: str) -> None:
         """Implements service.delivery.ports.Announce. What there is no room for is left to the
@@ -98,13 +109,25 @@ class News:
         try:
             async with bus.listening() as user_ids:
                 _log.info("news.listening")
-                hub.wake_all()
+                self._look_all(hub)
                 async for user_id in user_ids:
-                    hub.wake(user_id)
+                    self._hear(hub, user_id)
         except UnavailableError as error:
             _log.warning("news.not_listening", cause=_cause(error))
         except Exception:  # noqa: BLE001 - told, and tried again rather than silently ended
             _log.exception("news.not_listening")
+
+    def _look_all(self, hub: Hub) -> None:
+        hub.wake_all()
+        for _, _, missed in self._listeners:
+            missed()
+
+    def _hear(self, hub: Hub, word: str) -> None:
+        for mark, hear, _ in self._listeners:
+            if word.startswith(mark):
+                hear(word)
+                return
+        hub.wake(word)
 
     async def _pause(self, failures: int) -> None:
         jitter = random.random()  # noqa: S311 - no secret

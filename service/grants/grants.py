@@ -1,36 +1,34 @@
 """Grants by Cognito developer identities, and presigned ones where those cannot be had."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
-from errors import (
-    CognitoNotConfiguredError,
-    CognitoUnavailableError,
-    IdentityConflictError,
-    InternalError,
-    UploadgateError,
-)
+from errors import CognitoNotConfiguredError, InternalError
 from service.clock import Clock
+from service.grants.calls import Calls
 from service.grants.fallback import OBSTACLES, reason_of
 from service.grants.folders import identity_folder, identity_of, user_folder
+from service.grants.identities import Identities
 from service.grants.model import (
     CognitoGrant,
     Exchanged,
+    KeptToken,
     Mode,
-    OpenIdToken,
     Place,
     PresignedGrant,
     Reason,
 )
-from service.grants.ports import IdentityHistory, IdentityPool
-from service.grants.trouble import Trouble
+from service.grants.ports import IdentityPool
+from service.grants.tally import Tally
+from service.grants.tokens import Tokens
 
 _log = structlog.get_logger("uploadgate.grants")
+
+
+def _tell_of_fallbacks(code: str, count: int) -> None:
+    _log.warning("grant.fell_back", code=code, count=count)
 
 
 class CredentialsPolicy(Protocol):
@@ -39,28 +37,45 @@ class CredentialsPolicy(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolRoom:
+    """All that belongs to one identity pool. `calls` are those for tokens, `exchanges` those for
+    credentials: each has a quota, and a breaker, of its own.
+    """
+
+    pool: IdentityPool
+    tokens: Tokens
+    identities: Identities
+    calls: Calls
+    exchanges: Calls
+
+
 class Grants:
-    """Registers users with the pool, remembers their identities, hands out tokens."""
+    """Registers users with the pool, remembers their identities, hands out tokens. `room` is None
+    where no pool is configured.
+    """
 
     def __init__(
-        self,
-        *,
-        pool: IdentityPool | None,
-        history: IdentityHistory,
-        policy: CredentialsPolicy,
-        place: Place,
-        token_seconds: int,
-        max_calls: int,
-        clock: Clock,
+        self, room: PoolRoom | None, *, policy: CredentialsPolicy, place: Place, clock: Clock
     ) -> None:
-        self._pool = pool
-        self._history = history
+        self._room = room
         self._policy = policy
         self._place = place
-        self._token_seconds = token_seconds
         self._clock = clock
-        self._calls = asyncio.Semaphore(max_calls)
-        self._trouble = Trouble(clock)
+        self._fallbacks = Tally(_tell_of_fallbacks, clock)
+
+    def ready(self, user_id: str, mode: Mode) -> CognitoGrant | None:
+        """The grant that needs nothing but what this process has, which is the rule; else None."""
+        if mode == "presigned" or self._room is None:
+            return None
+        kept = self._room.tokens.ready(user_id)
+        if kept is None:
+            return None
+        try:
+            self._policy.check_credentials()
+        except OBSTACLES:
+            return None
+        return self._cognito(kept, self._room)
 
     async def grant(self, user_id: str, mode: Mode) -> CognitoGrant | PresignedGrant:
         """`cognito` insists: raises PolicyError, CognitoNotConfiguredError and what the pool
@@ -69,32 +84,37 @@ class Grants:
         if mode == "presigned":
             return await self._presigned(user_id, "requested")
         if mode == "cognito":
-            return await self._cognito(user_id)
+            room = self._allowed_room()
+            return self._cognito(await room.tokens.token(user_id, insists=True), room)
         return await self._whichever_can_be_had(user_id)
 
     async def _whichever_can_be_had(self, user_id: str) -> CognitoGrant | PresignedGrant:
         try:
-            self._allowed_pool()
-            self._trouble.check_or_probe()
-        except OBSTACLES as known:
+            room = self._allowed_room()
+        except OBSTACLES as known:  # as it is meant to be: nothing for an operator to read
             return await self._presigned(user_id, reason_of(known))
         try:
-            return await self._cognito(user_id)
+            kept = await room.tokens.token(user_id, insists=False)
         except OBSTACLES as error:
-            _log.warning("grant.fell_back", user_id=user_id, code=error.code)
+            self._fallbacks.count(error.code)
             return await self._presigned(user_id, reason_of(error))
+        return self._cognito(kept, room)
 
-    async def _cognito(self, user_id: str) -> CognitoGrant:
-        asked_at = self._clock()
-        open_id, pool = await self._token(user_id)
+    def _cognito(self, kept: KeptToken, room: PoolRoom) -> CognitoGrant:
+        now = self._clock()
         return CognitoGrant(
-            open_id=open_id,
-            identity_pool_id=pool.pool_id,
+            open_id=kept.open_id,
+            identity_pool_id=room.pool.pool_id,
             place=self._place,
-            key_prefix=identity_folder(open_id.identity_id),
-            expires_at=asked_at + timedelta(seconds=self._token_seconds),
-            refresh_after=self._refresh_after(asked_at),
-            server_time=self._clock(),
+            key_prefix=identity_folder(kept.open_id.identity_id),
+            expires_at=kept.expires_at,
+            # Late where Cognito is: half of what is left then.
+            refresh_after=(
+                kept.refresh_after
+                if now < kept.refresh_after
+                else now + (kept.expires_at - now) / 2
+            ),
+            server_time=now,
         )
 
     async def _presigned(self, user_id: str, reason: Reason) -> PresignedGrant:
@@ -105,19 +125,16 @@ class Grants:
             server_time=self._clock(),
         )
 
-    def _refresh_after(self, asked_at: datetime) -> datetime:
-        """At two thirds of the token's life, so that a slow client still has a third."""
-        return asked_at + timedelta(seconds=self._token_seconds * 2 / 3)
-
     async def exchange(self, user_id: str) -> Exchanged:
         """For thin clients: the service itself calls GetCredentialsForIdentity."""
-        open_id, pool = await self._token(user_id)
-        async with self._call():
-            credentials = await pool.credentials(open_id)
+        room = self._allowed_room()
+        kept = await room.tokens.token(user_id, insists=True)
+        async with room.exchanges.one():
+            credentials = await room.pool.credentials(kept.open_id)
         return Exchanged(
             credentials=credentials,
             place=self._place,
-            key_prefix=identity_folder(open_id.identity_id),
+            key_prefix=identity_folder(kept.open_id.identity_id),
             server_time=self._clock(),
         )
 
@@ -125,12 +142,12 @@ class Grants:
         """The prefix that this user's credentials can write into: asks Cognito only for a user
         whose identity is not known yet.
         """
-        if self._pool is None:
+        if self._room is None:
             raise CognitoNotConfiguredError
-        identity_id = await self._history.current(self._pool.pool_id, user_id)
+        identity_id = await self._room.identities.current(user_id)
         if identity_id is None:
-            open_id, _ = await self._token(user_id)
-            identity_id = open_id.identity_id
+            kept = await self._allowed_room().tokens.token(user_id, insists=True)
+            identity_id = kept.open_id.identity_id
         return identity_folder(identity_id)
 
     async def known_folder_of(self, user_id: str) -> str:
@@ -139,8 +156,8 @@ class Grants:
         by the rules: the service makes them all itself.
         """
         identity_id = None
-        if self._pool is not None:
-            identity_id = await self._history.current(self._pool.pool_id, user_id)
+        if self._room is not None:
+            identity_id = await self._room.identities.current(user_id)
         try:
             return user_folder(user_id) if identity_id is None else identity_folder(identity_id)
         except ValueError as error:
@@ -151,56 +168,28 @@ class Grants:
         credentials can write, so what lies there without a record is nobody's.
         """
         found = identity_of(key)
-        if found is None or self._pool is None:
+        if found is None or self._room is None:
             return None
         identity_id, path = found
-        user_id = await self._history.owner(self._pool.pool_id, identity_id)
+        user_id = await self._room.identities.owner(identity_id)
         return (user_id, path) if user_id is not None else None
 
     async def check(self) -> None:
         """How Cognito did when it was last asked: raises what it raised then, for a minute.
         It has no call that asks nothing of it.
         """
-        if self._pool is None:
+        if self._room is None:
             raise CognitoNotConfiguredError
-        self._trouble.check()
+        self._room.calls.breaker.check()
+        self._room.exchanges.breaker.check()
 
-    @asynccontextmanager
-    async def _call(self) -> AsyncIterator[None]:
-        """One call to Cognito: bounded in number, so that one that hangs holds up its own callers
-        only, and remembered for `check`.
-        """
-        if self._calls.locked():
-            raise CognitoUnavailableError("Too many calls wait for Cognito", retry_after=2)
-        try:
-            async with self._calls:
-                yield
-        except IdentityConflictError:
-            raise  # this user's own trouble
-        except UploadgateError as error:
-            self._trouble.met(error)
-            raise
-        self._trouble.over()
-
-    async def _token(self, user_id: str) -> tuple[OpenIdToken, IdentityPool]:
-        pool = self._allowed_pool()
-        async with self._call():
-            open_id = await pool.open_id_token(user_id, seconds=self._token_seconds)
-        replaced = await self._history.note(pool.pool_id, user_id, open_id.identity_id)
-        if replaced is not None:
-            # The folder changed with it: what was uploaded before lies under the old one.
-            _log.warning(
-                "identity.changed",
-                user_id=user_id,
-                pool_id=pool.pool_id,
-                before=replaced,
-                now=open_id.identity_id,
-            )
-        return open_id, pool
-
-    def _allowed_pool(self) -> IdentityPool:
+    def _allowed_room(self) -> PoolRoom:
         """Policy first: no grant, no call of Cognito's."""
         self._policy.check_credentials()
-        if self._pool is None:
+        if self._room is None:
             raise CognitoNotConfiguredError
-        return self._pool
+        return self._room
+
+    async def aclose(self) -> None:
+        if self._room is not None:
+            await self._room.tokens.aclose()

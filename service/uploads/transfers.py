@@ -1,7 +1,7 @@
 """What a client needs in order to send: signed parts, a signed PUT or form, what is there."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -210,4 +210,4 @@ def terms_of(upload: Upload, wanted: Sequence[PartTerms]) -> list[PartTerms]:
         raise InvalidPartError(f"This upload has the parts 1 to {highest}")
     if plan is None:
         return list(wanted)
-    return [replace(part, size=plan.length(part.number)) for part in wanted]
+    return [PartTerms(part.number, plan.length(part.number), part.checksum) for part in wanted]

@@ -6,6 +6,7 @@ from io import StringIO
 import httpx
 import pytest
 
+from service.grants.grants import Grants
 from tests.fakes.house import House, aws, captured_logs, opened_house
 
 __all__ = ["caller", "house", "untouched", "written"]
@@ -24,13 +25,23 @@ def written() -> Iterator[StringIO]:
         yield written
 
 
+async def forget(grants: Grants) -> None:
+    """What the tests before have left: tokens, flights, trouble."""
+    room = grants._room
+    assert room is not None
+    await room.tokens.aclose()
+    room.tokens._kept._values.clear()
+    for calls in (room.calls, room.exchanges):
+        calls.breaker.succeeded()
+
+
 @pytest.fixture
 async def caller(house: House) -> AsyncIterator[httpx.AsyncClient]:
     """Logged in, and with an AWS that is well."""
     house.stub.answer = aws
     house.stub.script.clear()
     house.stub.requests.clear()
-    house.services.grants._trouble.over()
+    await forget(house.services.grants)
     async with house.client() as client:
         client.headers["Authorization"] = f"Bearer {house.token}"
         yield client

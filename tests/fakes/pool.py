@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 
 from errors import IdentityConflictError
@@ -36,6 +37,8 @@ class MemoryPool:
     async def credentials(self, open_id: OpenIdToken) -> TemporaryCredentials:
         self.calls += 1
         assert open_id.token == TOKEN
+        if self.failures:
+            raise self.failures.pop(0)
         return TemporaryCredentials(
             access_key_id="ASIA",
             secret_access_key="secret-key",
@@ -49,6 +52,7 @@ class MemoryHistory:
 
     def __init__(self) -> None:
         self.failure: Exception | None = None
+        self.trips = 0
         self.owners: dict[tuple[str, str], str] = {}
         self.now: dict[tuple[str, str], str] = {}
 
@@ -63,6 +67,23 @@ class MemoryHistory:
         before = self.now.get((pool_id, user_id))
         self.now[pool_id, user_id] = identity_id
         return before if before != identity_id else None
+
+    async def current_of_many(self, pool_id: str, user_ids: Collection[str]) -> dict[str, str]:
+        self._fail()
+        self.trips += 1
+        return {user: self.now[pool_id, user] for user in user_ids if (pool_id, user) in self.now}
+
+    async def note_new(self, pool_id: str, identities: Mapping[str, str]) -> set[str]:
+        self._fail()
+        self.trips += 1
+        for user_id, identity_id in identities.items():
+            known = (pool_id, user_id) in self.now or (pool_id, identity_id) in self.owners
+            if not known:
+                self.owners[pool_id, identity_id] = user_id
+                self.now[pool_id, user_id] = identity_id
+        return {
+            user for user, found in identities.items() if self.now.get((pool_id, user)) == found
+        }
 
     async def owner(self, pool_id: str, identity_id: str) -> str | None:
         self._fail()

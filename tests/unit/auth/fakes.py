@@ -101,6 +101,8 @@ def accounts(
         "access_token_seconds": 900,
         "refresh_token_seconds": 86_400,
         "leeway_seconds": 30,
+        "session_cache": 100,
+        "revocation_look_seconds": 5,
         "hash_concurrency": 2,
         "hash_memory_kib": 8,
         "hash_iterations": 1,

@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 import errors
-from auth.accounts import Accounts
-from auth.callers import ADMIN, UPLOADS, UnverifiedToken
+from auth.access_tokens import AccessTokens
+from auth.accounts import Accounts, TokenPair
+from auth.callers import ADMIN, UPLOADS, Caller, UnverifiedToken
 from auth.passwords import Passwords
+from auth.revocations import NEWS
 from tests.unit.auth import fakes
 
 HERE, ELSEWHERE = "192.0.2.1", "198.51.100.7"
@@ -202,4 +204,124 @@ async def test_expired_logins_go(accounts: Accounts, clock: fakes.Clock) -> None
     await accounts.add_user("ada", PASSWORD)
     await accounts.login("ada", PASSWORD, HERE)
     clock.advance(86_400)
+    # What ended just before may still have access tokens that must not come back.
+    assert await accounts.delete_expired() == 0
+    clock.advance(900 + 30 + 120)
     assert await accounts.delete_expired() == 1
+
+
+# --- the end of a login ---------------------------------------------------------------------------
+
+
+def good(accounts: Accounts, pair: TokenPair) -> bool:
+    try:
+        caller = accounts.caller_of(UnverifiedToken(pair.access_token))
+    except errors.InvalidTokenError:
+        return False
+    assert caller is not None
+    assert accounts.stands(caller)
+    return True
+
+
+async def test_logout_ends_the_access_tokens_of_that_login_alone(accounts: Accounts) -> None:
+    await accounts.add_user("ada", PASSWORD)
+    first = await accounts.login("ada", PASSWORD, HERE)
+    second = await accounts.refresh(first.refresh_token)
+    other = await accounts.login("ada", PASSWORD, HERE)
+    assert [good(accounts, pair) for pair in (first, second, other)] == [True] * 3
+    await accounts.logout(first.refresh_token)
+    assert [good(accounts, pair) for pair in (first, second, other)] == [False, False, True]
+    with pytest.raises(errors.InvalidTokenError) as refused:
+        await accounts.authenticate(UnverifiedToken(second.access_token))
+    assert type(refused.value) is errors.InvalidTokenError
+
+
+async def test_reuse_ends_the_access_tokens_too(accounts: Accounts) -> None:
+    await accounts.add_user("ada", PASSWORD)
+    first = await accounts.login("ada", PASSWORD, HERE)
+    second = await accounts.refresh(first.refresh_token)
+    with pytest.raises(errors.InvalidRefreshTokenError):
+        await accounts.refresh(first.refresh_token)
+    assert not good(accounts, second)
+
+
+async def test_a_disabled_users_access_tokens_end(accounts: Accounts, clock: fakes.Clock) -> None:
+    user = await accounts.add_user("ada", PASSWORD)
+    await accounts.add_user("eve", PASSWORD)
+    pair = await accounts.login("ada", PASSWORD, HERE)
+    other = await accounts.login("eve", PASSWORD, HERE)
+    assert good(accounts, pair)
+    await accounts.disable_user("ada")
+    assert [good(accounts, one) for one in (pair, other)] == [False, True]
+    # One from before logins had names.
+    old = AccessTokens(
+        signing_key=fakes.KEY,
+        issuer="issuer",
+        audience="audience",
+        seconds=900,
+        leeway_seconds=30,
+        clock=clock,
+    )
+    nameless = {name: old.issue(found, name, []) for found, name in ((user.id, "ada"), ("u", "b"))}
+    with pytest.raises(errors.InvalidTokenError):
+        accounts.caller_of(UnverifiedToken(nameless["ada"]))
+    assert accounts.caller_of(UnverifiedToken(nameless["b"])) is not None
+
+
+async def test_other_replicas_hear_of_it(
+    users: fakes.MemoryUsers, kept_tokens: fakes.MemoryRefreshTokens, clock: fakes.Clock
+) -> None:
+    told: list[str] = []
+    here = fakes.accounts(users, kept_tokens, clock, tell=told.append)
+    there = fakes.accounts(users, kept_tokens, clock, session_cache=0)
+    await here.add_user("ada", PASSWORD)
+    pair = await here.login("ada", PASSWORD, HERE)
+    assert good(there, pair)
+    await here.logout(pair.refresh_token)
+    (word,) = told
+    assert word.startswith(NEWS)
+    there.revocations.hear(word)
+    assert not good(there, pair)
+    here.close()
+    there.close()
+
+
+async def test_what_was_not_kept_has_not_ended(
+    accounts: Accounts, kept_tokens: fakes.MemoryRefreshTokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await accounts.add_user("ada", PASSWORD)
+    pair = await accounts.login("ada", PASSWORD, HERE)
+
+    async def away(*_: Any) -> None:
+        raise errors.UnavailableError
+
+    monkeypatch.setattr(kept_tokens, "revoke_family", away)
+    with pytest.raises(errors.UnavailableError):
+        await accounts.logout(pair.refresh_token)
+    assert good(accounts, pair)
+
+
+class Asking:
+    """Implements auth.callers.Verifier, as one does that asks another issuer."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self.asked = 0
+
+    def check(self, _token: UnverifiedToken) -> Caller | None:
+        return None
+
+    async def verify(self, _token: UnverifiedToken) -> Caller:
+        self.asked += 1
+        return self._caller
+
+
+async def test_a_verifier_that_has_to_ask_is_awaited(
+    accounts: Accounts, clock: fakes.Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller = Caller("usr_1", "ada", frozenset(), clock.now)
+    asking = Asking(caller)
+    monkeypatch.setattr(accounts, "_verifier", asking)
+    assert accounts.caller_of(UnverifiedToken("t")) is None
+    assert await accounts.authenticate(UnverifiedToken("t")) == caller
+    assert asking.asked == 1

@@ -89,3 +89,27 @@ async def test_expired_rows_go(
     clock.advance(500)
     assert await tokens.delete_expired() == 1
     assert len(kept_tokens.rows) == 1
+
+
+async def test_expired_rows_stay_as_long_as_they_may_matter(
+    kept_tokens: MemoryRefreshTokens, clock: Clock
+) -> None:
+    tokens = RefreshTokens(kept_tokens, seconds=1000, remembered_seconds=60, clock=clock)
+    await tokens.begin_family("usr_1")
+    clock.advance(1059)
+    assert await tokens.delete_expired() == 0
+    clock.advance(1)
+    assert await tokens.delete_expired() == 1
+
+
+async def test_who_is_told_of_a_familys_end(kept_tokens: MemoryRefreshTokens, clock: Clock) -> None:
+    told: list[str] = []
+    tokens = RefreshTokens(kept_tokens, seconds=1000, ended=told.append, clock=clock)
+    first, other = [await tokens.begin_family("usr_1") for _ in range(2)]
+    await refreshed(tokens, first.token)
+    assert told == []
+    await refused(tokens, first.token)
+    assert told == [first.family_id]
+    await tokens.revoke(Unverified("rt_" + "x" * 43))
+    await tokens.revoke(Unverified(other.token))
+    assert told == [first.family_id, other.family_id]

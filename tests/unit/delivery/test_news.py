@@ -1,6 +1,7 @@
 """What goes to the other replicas, what comes from them, and a bus that is away."""
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
@@ -151,3 +152,35 @@ async def test_after_a_lost_connection_everybody_looks() -> None:
 def test_pauses_grow_and_have_a_bound(failures: int, longest: float) -> None:
     assert pause_seconds(failures, 0.5, 0) == longest
     assert pause_seconds(failures, 0.5, 1) == longest / 2
+
+
+async def test_marked_words_are_for_whoever_asked_for_them() -> None:
+    here, there = hub(), hub()
+    bus = MemoryBus()
+    far = MemoryBus(bus)
+    one, other = News(hub=here, bus=bus), News(hub=there, bus=far)
+    heard: list[list[str]] = [[], []]
+    missed: list[list[None]] = [[], []]
+    for each, news in enumerate((one, other)):
+        news.on("!", heard[each].append, functools.partial(missed[each].append, None))
+    with listening(there, "!x") as odd, listening(there) as ada:
+        async with running(one), running(other):
+            await eventually(lambda: missed == [[None], [None]])
+            before = odd.woken
+            one.announce("!x")
+            one.announce("ada")
+            await eventually(lambda: ada.woken > 1)
+            assert heard == [[], ["!x"]]
+            assert odd.woken == before
+
+
+async def test_after_the_way_was_cut_marked_words_may_be_lost() -> None:
+    bus = MemoryBus()
+    news = News(hub=hub(), bus=bus, retry_seconds=0.001)
+    missed: list[None] = []
+    news.on("!", lambda _: None, lambda: missed.append(None))
+    async with running(news):
+        await eventually(lambda: len(missed) == 1)
+        bus.cut()
+        bus.away = False
+        await eventually(lambda: len(missed) == 2)

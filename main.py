@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from typing import TypedDict
 
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 import routers.auth
@@ -29,14 +28,23 @@ from routers.doors import Doors
 from routers.middleware.access_log import AccessLog
 from routers.middleware.admission import Admission
 from routers.middleware.body_limit import BodyLimit
+from routers.middleware.cors import Cors
 from routers.middleware.faults import FaultBarrier
 from routers.middleware.request_id import RequestId
 from routers.services import Services
 from settings import Settings
 from wiring import opened_services
 
-VERSION = "0.3.0"
-EXPOSED_HEADERS = ["ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Request-ID"]
+VERSION = "0.4.0"
+EXPOSED_HEADERS = [
+    "ETag",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "WWW-Authenticate",
+    "X-Request-ID",
+]
 
 
 class LifespanState(TypedDict):
@@ -92,11 +100,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Innermost first. Refusals of the gate still get CORS headers, an id and a log line."""
     http = settings.http
-    app.add_middleware(Doors, doors=[*routers.webhooks.doors()])
+    app.add_middleware(Doors, doors=[routers.credentials.GrantDoor(), *routers.webhooks.doors()])
     app.add_middleware(FaultBarrier)
     app.add_middleware(
         Admission,
         max_concurrent=http.max_concurrent,
+        max_concurrent_grants=http.max_concurrent_grants,
         max_concurrent_webhooks=http.max_concurrent_webhooks,
         max_concurrent_relays=settings.relay.max_concurrent,
         max_concurrent_streams=settings.events.max_streams,
@@ -118,7 +127,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         least_rate=settings.relay.least_rate,
     )
     app.add_middleware(
-        CORSMiddleware,
+        Cors,
         allow_origins=http.cors_origins,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=[

@@ -213,11 +213,15 @@ class CognitoThrottledError(UploadgateError):
 
 
 class CognitoUnavailableError(UploadgateError):
-    """No answer in time, a refused connection, or an internal error of Cognito's."""
+    """No answer in time, a refused connection, or an internal error of Cognito's. `passing`: one
+    that came at once, as of a kept connection that was closed meanwhile; the next call may well
+    succeed.
+    """
 
     code = "cognito_unavailable"
     title = "Cognito does not answer"
     retry_mode = "wait"
+    passing = False
 
 
 class CognitoAnswerError(CognitoUnavailableError):

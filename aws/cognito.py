@@ -12,6 +12,8 @@ import structlog
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
     NoCredentialsError,
     ParamValidationError,
     PartialCredentialsError,
@@ -51,6 +53,8 @@ ERRORS: dict[str, type[UploadgateError]] = {
     "InvalidIdentityPoolConfigurationException": CognitoRefusedError,
 }
 _SERVER_FAULT = 500
+# As of a connection that was kept, and closed by the other side just now.
+_CUT_OFF = (ConnectionClosedError, EndpointConnectionError)
 
 
 def mapped(error: ClientError) -> UploadgateError:
@@ -62,7 +66,10 @@ def mapped(error: ClientError) -> UploadgateError:
         kind = CognitoUnavailableError if status >= _SERVER_FAULT else CognitoRefusedError
     operation = error.operation_name
     _log.warning("cognito.refused", operation=operation, aws_code=code[:64], status=status)
-    return kind(retry_after=5 if kind is CognitoThrottledError else None)
+    found = kind(retry_after=5 if kind is CognitoThrottledError else None)
+    if isinstance(found, CognitoUnavailableError):
+        found.passing = True
+    return found
 
 
 @asynccontextmanager
@@ -78,7 +85,9 @@ async def _mapping_errors(seconds: float) -> AsyncIterator[None]:
         raise CognitoRefusedError from error
     except (BotoCoreError, TimeoutError, OSError) as error:
         _log.warning("cognito.unavailable", cause=type(error).__name__)
-        raise CognitoUnavailableError from error
+        unavailable = CognitoUnavailableError()
+        unavailable.passing = isinstance(error, _CUT_OFF)
+        raise unavailable from error
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         # What botocore's parser raises for bodies that are not the API's; RuntimeError for
         # times that cannot be and, as RecursionError, for deep nesting.

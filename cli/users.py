@@ -71,7 +71,7 @@ def list_users() -> None:
 def disable(name: Annotated[str, typer.Argument(help="Name of the user.")]) -> None:
     """Shut a user out and end all their logins."""
     _run(lambda accounts: accounts.disable_user(name))
-    typer.echo(f"Disabled {name}. Access tokens already given out live on until they expire.")
+    typer.echo(f"Disabled {name}. Their access tokens end within seconds.")
 
 
 def _scopes(admin: bool) -> frozenset[str]:

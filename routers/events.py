@@ -49,7 +49,10 @@ async def stream_events(
     """
     streams = services.streams
     opening = streams.opened(
-        caller.user_id, expires_at=caller.expires_at, after=_number(last_event_id)
+        caller.user_id,
+        expires_at=caller.expires_at,
+        after=_number(last_event_id),
+        stands=lambda: services.accounts.stands(caller),
     )
     return EventStream(opening, streams.times)
 

@@ -7,7 +7,7 @@ events, however many happen.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -74,13 +74,19 @@ class Streams:
 
     @asynccontextmanager
     async def opened(
-        self, user_id: str, *, expires_at: datetime, after: int | None
+        self,
+        user_id: str,
+        *,
+        expires_at: datetime,
+        after: int | None,
+        stands: Callable[[], bool] = lambda: True,
     ) -> AsyncIterator["Stream"]:
         """Goes on after that number, or with what happens from now on; until `expires_at`, that of
-        the caller's token. Raises UnavailableError, and what Hub.holding raises.
+        the caller's token, or until the login no longer `stands`, which is asked before anything
+        is told and with every heartbeat. Raises UnavailableError, and what Hub.holding raises.
         """
         left = (expires_at - self._clock()).total_seconds()
-        stream = Stream(user_id, self._looks, self.times, seconds=left)
+        stream = Stream(user_id, self._looks, self.times, seconds=left, stands=stands)
         with self._hub.holding(user_id, stream):
             await stream.begin(after)
             try:
@@ -95,7 +101,16 @@ class Streams:
 class Stream:
     """Implements service.delivery.hub.Listener. For one reader, who calls `next`."""
 
-    def __init__(self, user_id: str, looks: Looks, times: StreamTimes, *, seconds: float) -> None:
+    def __init__(
+        self,
+        user_id: str,
+        looks: Looks,
+        times: StreamTimes,
+        *,
+        seconds: float,
+        stands: Callable[[], bool],
+    ) -> None:
+        self._stands = stands
         self._user_id = user_id
         self._looks = looks
         self._times = times
@@ -147,7 +162,7 @@ class Stream:
         if self._told:
             told, self._told = self._told, ()
             return told
-        if self._time() >= self._ends_at:
+        if self._time() >= self._ends_at or not self._stands():
             self.end(EndReason.TOKEN_EXPIRED)
         if self._reason is not None:
             self._left = True

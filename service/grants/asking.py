@@ -104,9 +104,14 @@ class Asking:
         )
 
     async def _from_cognito(self, user_id: str, *, background: bool) -> KeptToken:
-        async with self._calls.one(background=background):
+        asked_at = self._clock()
+
+        async def ask() -> OpenIdToken:
+            nonlocal asked_at
             asked_at = self._clock()
-            open_id = await self._pool.open_id_token(user_id, seconds=self._token_seconds)
+            return await self._pool.open_id_token(user_id, seconds=self._token_seconds)
+
+        open_id = await self._calls.call(ask, background=background)
         await self._note(user_id, open_id)
         life = timedelta(seconds=self._token_seconds)
         return KeptToken(

@@ -1,12 +1,17 @@
 """Calls of one kind to Cognito: bounded in number and rate, and none to one that is down."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from errors import CognitoUnavailableError, IdentityConflictError, UploadgateError
 from service.grants.breaker import Breaker
 from service.grants.turns import Turns
+
+T = TypeVar("T")
+_PAUSE = 0.1  # seconds
+_MOST_RETRIES = 10.0
 
 
 class Calls:
@@ -22,12 +27,22 @@ class Calls:
         self._turns = turns
         self._within = within
         self._places = asyncio.Semaphore(most)
+        self._retries = Retries()
 
-    @asynccontextmanager
-    async def one(self, *, background: bool = False) -> AsyncIterator[None]:
-        """The call is made within the block. Raises CognitoThrottledError where its turn would
-        come too late, and the breaker's refusal.
+    async def call(self, ask: Callable[[], Awaitable[T]], *, background: bool = False) -> T:
+        """Raises CognitoThrottledError where its turn would come too late, the breaker's refusal,
+        and what `ask` raises. What failed at once is tried once more, in a turn of its own, as
+        long as few calls fail.
         """
+        try:
+            return await self._once(ask, background=background)
+        except CognitoUnavailableError as error:
+            if not error.passing or not self._retries.take():
+                raise
+        await asyncio.sleep(_PAUSE * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+        return await self._once(ask, background=background)
+
+    async def _once(self, ask: Callable[[], Awaitable[T]], *, background: bool) -> T:
         self.breaker.check_closed()
         if self._places.locked():
             # One that hangs holds up its own callers only.
@@ -35,12 +50,33 @@ class Calls:
         async with self._places:
             await self._turns.wait(within=self._within, background=background)
             self.breaker.enter()  # after the turn: it may have opened meanwhile
-            try:
-                yield
-            except IdentityConflictError:
-                self.breaker.succeeded()  # this user's own trouble: Cognito has answered
-                raise
-            except UploadgateError as error:
-                self.breaker.failed(error)
-                raise
+            return await self._answered(ask)
+
+    async def _answered(self, ask: Callable[[], Awaitable[T]]) -> T:
+        try:
+            answer = await ask()
+        except IdentityConflictError:
+            self.breaker.succeeded()  # this user's own trouble: Cognito has answered
+            raise
+        except UploadgateError as error:
+            self.breaker.failed(error)
+            raise
         self.breaker.succeeded()
+        self._retries.earn()
+        return answer
+
+
+class Retries:
+    """A budget: ten to begin with, and one more for every ten calls that succeed."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_RETRIES
+
+    def take(self) -> bool:
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+    def earn(self) -> None:
+        self._left = min(_MOST_RETRIES, self._left + 0.1)

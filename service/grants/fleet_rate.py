@@ -64,11 +64,3 @@ class FleetRate:
     def _learn(self, free_at: float) -> None:
         """Answers come in any order; the latest turn counts."""
         self._free_at = max(self._free_at, free_at)
-
-
-class NoRate:
-    """Implements CallRate where there is no quota."""
-
-    async def turn(self, *, within: float, background: bool = False) -> float:
-        del within, background
-        return 0.0

@@ -129,8 +129,7 @@ class Grants:
         """For thin clients: the service itself calls GetCredentialsForIdentity."""
         room = self._allowed_room()
         kept = await room.tokens.token(user_id, insists=True)
-        async with room.exchanges.one():
-            credentials = await room.pool.credentials(kept.open_id)
+        credentials = await room.exchanges.call(lambda: room.pool.credentials(kept.open_id))
         return Exchanged(
             credentials=credentials,
             place=self._place,

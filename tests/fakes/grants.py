@@ -93,7 +93,9 @@ class GrantHouse:
         most: int = 100,
         kept: int = 100,
         wait_seconds: float = 5,
+        to_open: int = TO_OPEN,
     ) -> None:
+        self._to_open = to_open
         self.clock = Clock()
         self.pool = pool or MemoryPool()
         self.history = MemoryHistory()
@@ -130,7 +132,7 @@ class GrantHouse:
 
     def _calls(self, turns: Turns, most: int) -> Calls:
         breaker = Breaker(
-            self.clock, failures=TO_OPEN, pause=PAUSE, patience=timedelta(seconds=10)
+            self.clock, failures=self._to_open, pause=PAUSE, patience=timedelta(seconds=10)
         )
         return Calls(turns, breaker, most=most, seconds=4, within=1)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, suppress
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -154,7 +155,7 @@ async def test_what_grew_old_makes_room_for_one(client: Redis) -> None:
     attempts = Attempts(counts(client))
     await fail(attempts, "ada", HERE, 3)
     for name in await client.keys("*"):
-        (oldest,) = await client.zrange(name, 0, 0)
+        oldest: Any = (await client.zrange(name, 0, 0))[0]
         await client.zadd(name, {oldest: 1})
     async with attempts.counted("ada", HERE):
         assert await wait_of(attempts, "ada", HERE) == 1

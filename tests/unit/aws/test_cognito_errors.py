@@ -97,30 +97,23 @@ async def test_what_waiting_does_not_mend_is_asked_once(
 
 @CALLS
 @pytest.mark.parametrize(
-    "reply",
+    ("reply", "passing"),
     [
-        Reply(500),
-        Reply(503, b"<html>busy</html>"),
-        refusal("InternalErrorException", 500),
-        refusal("TooManyRequestsException"),
+        (Reply(500), True),
+        (Reply(503, b"<html>busy</html>"), True),
+        (refusal("InternalErrorException", 500), True),
+        (refusal("TooManyRequestsException"), None),
+        (Reply(200, b"{", promised=100), True),
     ],
 )
-async def test_what_may_pass_is_asked_again_but_not_for_ever(
-    stub: HttpStub, pool: CognitoIdentityPool, call: Call, reply: Reply
+async def test_no_call_is_repeated_here_and_whether_another_may_help_is_told(
+    stub: HttpStub, pool: CognitoIdentityPool, call: Call, reply: Reply, *, passing: bool | None
 ) -> None:
     stub.answer = reply
-    with pytest.raises((CognitoUnavailableError, CognitoThrottledError)):
+    with pytest.raises((CognitoUnavailableError, CognitoThrottledError)) as caught:
         await call(pool)
-    assert len(stub.requests) == MAX_ATTEMPTS
-
-
-@CALLS
-async def test_a_passing_failure_is_not_seen(
-    stub: HttpStub, pool: CognitoIdentityPool, call: Call
-) -> None:
-    stub.script = [Reply(500)]
-    await call(pool)
-    assert len(stub.requests) == 2
+    assert len(stub.requests) == 1
+    assert getattr(caught.value, "passing", None) is passing
 
 
 @CALLS
@@ -132,6 +125,7 @@ async def test_a_cognito_that_hangs_is_unavailable_within_the_calls_time(
     with pytest.raises(CognitoUnavailableError) as caught:
         await call(made_pool(clients, call_seconds=0.05))
     assert type(caught.value) is CognitoUnavailableError
+    assert not caught.value.passing
     assert time.monotonic() - began < 2
 
 

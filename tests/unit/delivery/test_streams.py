@@ -259,6 +259,33 @@ async def test_it_ends_with_the_callers_token() -> None:
         assert await stream.next() == ()
 
 
+async def test_it_ends_with_the_callers_login_before_it_tells_more() -> None:
+    room = Room()
+    stands = True
+    async with room.streams.opened(
+        "ada", expires_at=room.clock() + timedelta(hours=1), after=0, stands=lambda: stands
+    ) as stream:
+        assert await told(stream, 1) == [Ready(0, 0)]
+        stands = False
+        room.happen(3)
+        assert await told(stream, 1) == [End(EndReason.TOKEN_EXPIRED)]
+
+
+async def test_a_silent_one_ends_with_a_heartbeat() -> None:
+    stands = iter([True, True, False])
+    room = Room(heartbeat=0.01)
+    async with room.streams.opened(
+        "ada",
+        expires_at=room.clock() + timedelta(hours=1),
+        after=0,
+        stands=lambda: next(stands, False),
+    ) as stream:
+        items = await told(stream, 2)
+        while items[-1] == Heartbeat():
+            items += await stream.next()
+        assert items[-1] == End(EndReason.TOKEN_EXPIRED)
+
+
 async def test_a_token_in_its_last_grace_gets_no_more_than_a_beginning() -> None:
     room = Room()
     room.happen(3)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import CognitoThrottledError, RateLimit, UnavailableError
-from service.grants.fleet_rate import FleetRate, NoRate
+from service.grants.fleet_rate import FleetRate
 from service.grants.pacing import LONGEST, Answer, MemoryTurns, Pace
 
 ROUNDING = 1e-6
@@ -237,7 +237,3 @@ async def test_a_failure_takes_nothing_and_is_not_remembered() -> None:
         await house.rate.turn(within=1)
     house.turns.failing = False
     assert await house.rate.turn(within=1) == 0
-
-
-async def test_without_a_quota_nobody_waits() -> None:
-    assert await NoRate().turn(within=0, background=True) == 0

@@ -13,6 +13,11 @@ ADA, EVE = "usr_ada", "usr_eve"
 SECOND = timedelta(seconds=1)
 
 
+@pytest.fixture
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.grants.calls._PAUSE", 0)
+
+
 async def test_a_token_is_asked_for_once_and_then_kept() -> None:
     house = GrantHouse()
     grants = [await house.cognito(ADA) for _ in range(5)]
@@ -206,6 +211,31 @@ async def test_an_exchange_has_a_breaker_of_its_own() -> None:
             await house.grants.exchange(ADA)
     assert house.pool.calls == 4
     assert (await house.cognito(EVE)).mode == "cognito"
+
+
+def passing() -> CognitoUnavailableError:
+    error = CognitoUnavailableError()
+    error.passing = True
+    return error
+
+
+async def test_what_fails_at_once_is_tried_once_more(no_pause: None) -> None:
+    rate = MemoryRate(3)
+    house = GrantHouse(rate=rate)
+    house.pool.failures.append(passing())
+    assert (await house.cognito(ADA)).mode == "cognito"
+    assert (house.pool.calls, rate.turns) == (2, 1)  # each in its own turn
+    house.pool.failures += [passing(), passing()]
+    with pytest.raises(CognitoThrottledError):
+        await house.grants.grant(EVE, "cognito")
+
+
+async def test_but_not_when_most_calls_fail(no_pause: None) -> None:
+    house = GrantHouse(to_open=1000)
+    house.pool.failures += [passing() for _ in range(100)]
+    for number in range(40):
+        await house.grants.grant(f"usr_{number}", "auto")
+    assert house.pool.calls == 50
 
 
 async def test_a_stop_ends_what_is_under_way() -> None:

@@ -19,7 +19,7 @@ from errors import (
 from service.grants.model import OpenIdToken
 from tests.fakes.cognito_api import IDENTITY, TOKEN, cognito, refusal
 from tests.fakes.http_stub import HttpStub, Reply
-from tests.unit.aws.conftest import MAX_ATTEMPTS, made_pool
+from tests.unit.aws.conftest import made_pool
 
 Call = Callable[[CognitoIdentityPool], Awaitable[object]]
 

@@ -1,14 +1,16 @@
-"""A whole transition as one statement of Postgres: record, usage and event, or none of them.
+"""A whole transition as one statement of Postgres: record, usage and event, or none of them; and a
+new record with its usage.
 
-It spares BEGIN, COMMIT and two statements in between. Each step takes its rows from the one before
+It spares BEGIN, COMMIT and what is in between. Each step takes its rows from the one before
 it, which is also how they are locked: record, usage, sequence (state/usage.py says why).
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import CTE, ColumnElement, bindparam, select, update
+from sqlalchemy.dialects import postgresql
 
 from state import events, tables, usage
 from state.tables import uploads
@@ -37,6 +39,23 @@ def moving(compared: tuple[str, ...], changed: tuple[str, ...], *, counts: bool)
 def _counted(seen: CTE) -> CTE:
     own = tables.usage.c.user_id == seen.c.user_id, tables.usage.c.profile == seen.c.profile
     return usage.counted().where(*own).returning(seen.c.id).cte("counted")
+
+
+@cache
+def adding() -> Any:
+    """Answers with the new record's id. Without a row its key is taken; refused by the CHECK of
+    the table of usage, where it does not fit. Nothing is written in either case. Takes `new_` for
+    each column, and usage.parameters.
+    """
+    names = [column.name for column in uploads.columns]
+    added = (
+        postgresql.insert(uploads)
+        .values(changes(names))
+        .on_conflict_do_nothing()
+        .returning(uploads.c.id, uploads.c.user_id, uploads.c.profile)
+        .cte("added")
+    )
+    return select(added.c.id).add_cte(usage.reserved(added).cte("reserved"))
 
 
 def matching(compared: Sequence[str]) -> list[ColumnElement[bool]]:

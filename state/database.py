@@ -92,22 +92,25 @@ class Database:
         """All that one statement gives, which is a transaction of its own and one of a few that
         are made once (state/direct.py, state/direct_sqlite.py).
         """
-        try:
-            found = await self._directly(statement, values)
-        except (PoolTimeout, OSError) as error:
-            raise UnavailableError(_AWAY) from error
+        found = await self.directly(statement, values)
         if found is not None:
             return found
         async with self.single() as connection:
             return (await connection.execute(statement, values)).mappings().all()
 
-    async def _directly(
+    async def directly(
         self, statement: Executable, values: Mapping[str, Any]
     ) -> Sequence[Mapping[Any, Any]] | None:
-        if self.is_postgres:
-            return await direct.rows(self.engine, statement, values)
-        if isinstance(statement, Select):
-            return await direct_sqlite.rows(self.engine, statement, values)
+        """As `rows`; None, and nothing is done, where the database refuses the statement or it
+        cannot be had so.
+        """
+        try:
+            if self.is_postgres:
+                return await direct.rows(self.engine, statement, values)
+            if isinstance(statement, Select):
+                return await direct_sqlite.rows(self.engine, statement, values)
+        except (PoolTimeout, OSError) as error:
+            raise UnavailableError(_AWAY) from error
         return None
 
     @asynccontextmanager

@@ -17,38 +17,57 @@ from sqlalchemy.sql.elements import TextClause
 from state.database import Database
 from state.tables import identities
 
-_TARGET = "INSERT INTO identities (pool_id, identity_id, user_id, first_seen_at, current_since)"
-# A search for each user, whatever Postgres believes of the table: of one that has just grown it
-# believes that a scan of the whole pool is cheaper.
-_CURRENT = """SELECT known.identity_id FROM identities known
-    WHERE known.pool_id = :pool_id AND known.user_id = {user_id}
-    ORDER BY known.current_since DESC LIMIT 1"""
-_UNKNOWN = f"({_CURRENT}) IS NULL"
-_GIVEN = "unnest(:user_ids, :identity_ids) AS given (user_id, identity_id)"
-_LOCK = f"""INSERT INTO user_sequences (user_id, last)
-    SELECT given.user_id, 0 FROM {_GIVEN} ORDER BY given.user_id ON CONFLICT (user_id)"""  # noqa: S608
-_WRITTEN = f"""WHERE {_UNKNOWN.format(user_id="given.user_id")}
-ORDER BY given.identity_id ON CONFLICT DO NOTHING RETURNING user_id"""
-_VALUES = "SELECT :pool_id, {}identity_id, {}user_id, :now, :now"
-
-_NEWEST = f"""SELECT given.user_id, newest.identity_id FROM unnest(:user_ids) AS given (user_id)
-CROSS JOIN LATERAL ({_CURRENT.format(user_id="given.user_id")}) newest"""
+# Each user's newest is searched for by itself, whatever Postgres believes of the table: of one that
+# has just grown it believes that a scan of the whole pool is cheaper.
+_NEWEST = """
+SELECT given.user_id, newest.identity_id
+FROM unnest(:user_ids) AS given (user_id) CROSS JOIN LATERAL (
+    SELECT identity_id FROM identities WHERE pool_id = :pool_id AND user_id = given.user_id
+    ORDER BY current_since DESC LIMIT 1) newest
+"""
 
 # Of users whose row is made here nobody has noted an identity meanwhile: who does, makes it first,
 # and who is about to is waited for. Others' rows tell nothing, as what follows sees no more than
-# there was when the statement began.
-_OF_STRANGERS = f"""
-WITH made AS ({_LOCK} DO NOTHING RETURNING user_id)
-{_TARGET} {_VALUES.format("given.", "given.")} FROM {_GIVEN} JOIN made USING (user_id)
-{_WRITTEN}
+# there was when the statement began. (IS TRUE keeps Postgres from a join, for which it expects too
+# few rows and compares each with each.)
+_OF_STRANGERS = """
+WITH made AS (
+    INSERT INTO user_sequences (user_id, last)
+    SELECT given.user_id, 0 FROM unnest(:user_ids) AS given (user_id) ORDER BY given.user_id
+    ON CONFLICT (user_id) DO NOTHING RETURNING user_id)
+INSERT INTO identities (pool_id, identity_id, user_id, first_seen_at, current_since)
+SELECT :pool_id, given.identity_id, given.user_id, :now, :now
+FROM unnest(:user_ids, :identity_ids) AS given (user_id, identity_id)
+WHERE (given.user_id IN (SELECT user_id FROM made)) IS TRUE AND (
+    SELECT identity_id FROM identities WHERE pool_id = :pool_id AND user_id = given.user_id
+    ORDER BY current_since DESC LIMIT 1) IS NULL
+ORDER BY given.identity_id
+ON CONFLICT DO NOTHING RETURNING user_id
 """
+
 # These two in one transaction.
-_LOCKED = f"{_LOCK} DO UPDATE SET last = user_sequences.last"
-_OF_LOCKED = f"{_TARGET} {_VALUES.format('given.', 'given.')} FROM {_GIVEN} {_WRITTEN}"
+_LOCKED = """
+INSERT INTO user_sequences (user_id, last)
+SELECT given.user_id, 0 FROM unnest(:user_ids) AS given (user_id) ORDER BY given.user_id
+ON CONFLICT (user_id) DO UPDATE SET last = user_sequences.last
+"""
+_OF_LOCKED = """
+INSERT INTO identities (pool_id, identity_id, user_id, first_seen_at, current_since)
+SELECT :pool_id, given.identity_id, given.user_id, :now, :now
+FROM unnest(:user_ids, :identity_ids) AS given (user_id, identity_id)
+WHERE (SELECT identity_id FROM identities WHERE pool_id = :pool_id AND user_id = given.user_id
+    ORDER BY current_since DESC LIMIT 1) IS NULL
+ORDER BY given.identity_id
+ON CONFLICT DO NOTHING RETURNING user_id
+"""
 
 # SQLite has one writer at a time: the statement is lock enough.
-_OF_ONE = f"""{_TARGET} {_VALUES.format(":", ":")} WHERE {_UNKNOWN.format(user_id=":user_id")}
-ON CONFLICT DO NOTHING"""
+_OF_ONE = """
+INSERT INTO identities (pool_id, identity_id, user_id, first_seen_at, current_since)
+SELECT :pool_id, :identity_id, :user_id, :now, :now
+WHERE NOT EXISTS (SELECT 1 FROM identities WHERE pool_id = :pool_id AND user_id = :user_id)
+ON CONFLICT DO NOTHING
+"""
 
 
 async def newest(database: Database, pool_id: str, user_ids: Sequence[str]) -> dict[str, str]:
@@ -77,9 +96,8 @@ async def add(
 
 
 async def _add_locked(database: Database, values: Mapping[str, Any]) -> set[str]:
-    users = {name: values[name] for name in ("user_ids", "identity_ids")}
     async with database.transaction() as connection:
-        await connection.execute(_locked(), users)
+        await connection.execute(_locked(), {"user_ids": values["user_ids"]})
         return set((await connection.execute(_of_locked(), values)).scalars())
 
 
@@ -135,7 +153,7 @@ def _of_strangers() -> TextClause:
 
 @cache
 def _locked() -> TextClause:
-    return _statement(_LOCKED, "user_ids", "identity_ids")
+    return _statement(_LOCKED, "user_ids")
 
 
 @cache

@@ -58,20 +58,33 @@ class SqlUploadRecords:
         self, upload: Upload, *, limits: Limits = NO_LIMITS, claim: Claim | None = None
     ) -> bool:
         """In the order of locks that state/usage.py explains: the record comes first."""
+        # That a caller begins an upload is no news to anybody.
+        news = upload.status is not UploadStatus.PENDING
+        if self._database.is_postgres and claim is None and not news:
+            added = await self._added_at_once(upload, limits)
+            if added is not None:
+                return added
         async with self._database.transaction() as connection:
-            statement = insert_into(connection, uploads).values(row_of(upload))
-            inserted = await connection.execute(statement.on_conflict_do_nothing())
-            if inserted.rowcount == 0:
+            statement = insert_into(connection, uploads).on_conflict_do_nothing()
+            if (await connection.execute(statement, row_of(upload))).rowcount == 0:
                 return False
             if claim and not await idempotency.finish(connection, claim, upload.id):
                 raise IdempotencyInFlightError(retry_after=1)
             await usage.apply(connection, usage.Change.between(None, upload), limits)
-            # That a caller begins an upload is no news to anybody.
-            if news := upload.status is not UploadStatus.PENDING:
+            if news:
                 await events.write(connection, upload_happening(None, upload, upload.created_at))
         if news:
             self._announce(upload.user_id)
         return True
+
+    async def _added_at_once(self, upload: Upload, limits: Limits) -> bool | None:
+        """None where it does not fit, or is refused otherwise: nothing is written then."""
+        counting = usage.parameters(usage.Change.between(None, upload), limits)
+        if min(counting["room_for_bytes"], counting["room_for_in_flight"]) < 0:
+            return None
+        given = {f"new_{name}": value for name, value in row_of(upload).items()}
+        found = await self._database.directly(at_once.adding(), {**given, **counting})
+        return None if found is None else bool(found)
 
     async def get(self, upload_id: str) -> Upload | None:
         if "\0" in upload_id or not upload_id.isascii():

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Self
 
-from sqlalchemy import BigInteger, Update, and_, bindparam, select, update
+from sqlalchemy import CTE, BigInteger, Update, and_, bindparam, case, select, update
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from errors import QuotaExceededError, TooManyUploadsError
@@ -82,14 +83,39 @@ def counted() -> Update:
     """Changes the row that is there, if it is there and all fits. A CHECK of the table refuses, as
     the fault that it is, to count less than nothing.
     """
-    more = {name: bindparam(f"more_{name}", type_=BigInteger()) for name in _COUNTED}
-    room = {name: bindparam(f"room_for_{name}", type_=BigInteger()) for name in _COUNTED}
+    more, room = _more(), _room()
     return (
         update(usage)
         .where(usage.c.user_id == bindparam("of_user"), usage.c.profile == bindparam("of_profile"))
         .where(*(usage.c[name] <= room[name] for name in _COUNTED))
         .values({name: usage.c[name] + more[name] for name in _COUNTED})
     )
+
+
+def reserved(records: CTE) -> Any:
+    """Of Postgres: counts what is in `records`, one at the most, in the first row of all too. What
+    does not fit would become less than nothing, which a CHECK of the table refuses.
+    """
+    more, room = _more(), _room()
+    fits = and_(*(usage.c[name] <= room[name] for name in _COUNTED))
+    found = select(records.c.user_id, records.c.profile, *(more[name] for name in _COUNTED))
+    return (
+        postgresql.insert(usage)
+        .from_select(["user_id", "profile", *_COUNTED], found)
+        .on_conflict_do_update(
+            index_elements=["user_id", "profile"],
+            set_={name: case((fits, usage.c[name] + more[name]), else_=-1) for name in _COUNTED},
+        )
+        .returning(usage.c.user_id)
+    )
+
+
+def _more() -> dict[str, Any]:
+    return {name: bindparam(f"more_{name}", type_=BigInteger()) for name in _COUNTED}
+
+
+def _room() -> dict[str, Any]:
+    return {name: bindparam(f"room_for_{name}", type_=BigInteger()) for name in _COUNTED}
 
 
 def parameters(change: Change, limits: Limits) -> dict[str, Any]:

@@ -31,7 +31,8 @@ class Turns(Protocol):
 
     async def take(self, *, within: float, idle: float) -> Answer:
         """The next free turn, if it comes within so many seconds (LONGEST at the most) and has
-        been free for `idle` seconds by then; else nothing changes. Raises UnavailableError.
+        been free for `idle` seconds by then (a spacing at the most); else nothing changes. Raises
+        UnavailableError.
         """
         ...
 

@@ -1,6 +1,7 @@
 """Waiting for one's turn to call Cognito, under the rate that all replicas keep together."""
 
 import asyncio
+import random
 from collections.abc import Callable
 
 from errors import CognitoThrottledError, UnavailableError
@@ -11,12 +12,14 @@ from service.grants.ports import CallRate
 # arrive together. What comes closer than it was sent is what `quota_share` leaves room for.
 LATENESS = 0.05
 _ROUNDS = 3
+# Seconds over which those who were refused together are asked to come back.
+SPREAD = 5
 
 Now = Callable[[], float]
 
 
 class Turns:
-    """`rate` None: no limit. `spare` serves while `rate` is away (Postgres for Redis); `lull` is
+    """`rate` None: no limit. `spread`: so many seconds are drawn from for Retry-After. `spare` serves while `rate` is away (Postgres for Redis); `lull` is
     shared by all that lives there. `now` in seconds.
     """
 
@@ -27,11 +30,13 @@ class Turns:
         spare: CallRate | None = None,
         lull: Lull | None = None,
         now: Now,
+        spread: int = SPREAD,
     ) -> None:
         self._rate = rate
         self._spare = spare
         self._lull = lull
         self._now = now
+        self._spread = spread
 
     async def wait(self, *, within: float, background: bool = False) -> None:
         """Returns at the caller's turn. Raises CognitoThrottledError where it would come later
@@ -39,10 +44,17 @@ class Turns:
         """
         if self._rate is None:
             return
+        try:
+            await self._wait(self._rate, within=within, background=background)
+        except CognitoThrottledError as refusal:
+            refusal.retry_after = (refusal.retry_after or 1) + random.randrange(self._spread)  # noqa: S311
+            raise
+
+    async def _wait(self, rate: CallRate, *, within: float, background: bool) -> None:
         end = self._now() + within
         for _ in range(_ROUNDS):
             left = max(0.0, end - self._now())
-            turn_at = self._now() + await self._turn(self._rate, within=left, background=background)
+            turn_at = self._now() + await self._turn(rate, within=left, background=background)
             await asyncio.sleep(max(0.0, turn_at - self._now()))
             if self._now() - turn_at <= LATENESS:
                 return

@@ -101,7 +101,7 @@ class GrantHouse:
         self.history = MemoryHistory()
         now = self._seconds
         self.lull = Lull(now, seconds=2)
-        turns = Turns(rate, spare=spare, lull=self.lull, now=now)
+        turns = Turns(rate, spare=spare, lull=self.lull, now=now, spread=1)
         self.calls = self._calls(turns, most)
         identities = Identities(self.history, self.pool.pool_id, self.clock)
         asking = Asking(

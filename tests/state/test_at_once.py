@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import delete, select
+from sqlalchemy.exc import DBAPIError
 
-from errors import QuotaExceededError
+from errors import QuotaExceededError, TooManyUploadsError
 from service.uploads.model import Checksum, Transport, Upload
 from service.uploads.model import UploadStatus as S
 from service.uploads.quota import Limits, Usage
@@ -184,3 +185,71 @@ async def test_those_that_waited_for_a_record_see_that_it_has_moved(database: Da
 
 async def all_wait(database: Database, count: int) -> bool:
     return len(await waiting(database)) == count
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"charged": 0},
+        {"declared_checksum": Checksum("CRC32", "DUoRhQ=="), "metadata": {"ü": "🎉"}},
+        {"part_size": 5, "part_count": 2, "fingerprint": "f", "declared_size": 2**40},
+    ],
+)
+async def test_a_new_record_is_added_as_step_by_step(
+    database: Database, more: dict[str, Any]
+) -> None:
+    records = SqlUploadRecords(database)
+    made = upload(**{"charged": 5, **more})
+    assert await records._added_at_once(made, Limits(quota=5, in_flight=1)) is True
+    assert await records.get(made.id) == made
+    assert await records.usage(made.user_id, made.profile) == Usage(made.charged, 1)
+    other = replace(made, id="upl_2", key="another/key", user_id="usr_eve")
+    assert await InTurn(database).add(other)
+    assert await records.get(other.id) == other
+    assert await records.usage(other.user_id, other.profile) == Usage(made.charged, 1)
+
+
+async def test_a_new_record_counts_upon_what_is_there(database: Database) -> None:
+    records = SqlUploadRecords(database)
+    limits = Limits(quota=10, in_flight=2)
+    for number in (1, 2):
+        made = upload(id=f"upl_{number}", charged=5)
+        assert await records._added_at_once(made, limits) is True
+    assert await records.usage("usr_ada", "default") == Usage(10, 2)
+
+
+@pytest.mark.parametrize("limits", [Limits(quota=9), Limits(in_flight=1)])
+async def test_a_new_record_that_does_not_fit_writes_nothing(
+    database: Database, limits: Limits
+) -> None:
+    records = SqlUploadRecords(database)
+    assert await records.add(upload(id="upl_1", charged=5))
+    one_too_many = upload(id="upl_2", charged=5)
+    assert await records._added_at_once(one_too_many, limits) is None
+    with pytest.raises((QuotaExceededError, TooManyUploadsError)):
+        await records.add(one_too_many, limits=limits)
+    assert await records.get("upl_2") is None
+    assert await records.usage("usr_ada", "default") == Usage(5, 1)
+
+
+@pytest.mark.parametrize("limits", [Limits(quota=4), Limits(in_flight=0)])
+async def test_the_very_first_record_is_held_against_the_limits(
+    database: Database, limits: Limits
+) -> None:
+    assert await SqlUploadRecords(database)._added_at_once(upload(charged=5), limits) is None
+
+
+async def test_a_key_that_is_taken_reserves_nothing(database: Database) -> None:
+    records, made = SqlUploadRecords(database), upload(charged=5)
+    assert await records.add(made)
+    assert await records._added_at_once(replace(made, id="upl_2"), Limits()) is False
+    assert await records._added_at_once(made, Limits()) is False
+    assert await records.usage(made.user_id, made.profile) == Usage(5, 1)
+
+
+async def test_what_no_column_takes_is_said_as_everywhere(database: Database) -> None:
+    records = SqlUploadRecords(database)
+    assert await records._added_at_once(upload(filename="x" * 1025), Limits()) is None
+    with pytest.raises(DBAPIError):
+        await records.add(upload(filename="x" * 1025))

@@ -126,11 +126,11 @@ async def test_a_turn_beyond_reach_is_not_taken_and_changes_nothing(server: Serv
 
 
 async def test_a_rate_has_to_have_been_idle_for_who_asks_so(server: Server) -> None:
-    turns = await server.turns(Pace(1000, 1))
-    assert (await turns.take(within=0, idle=1000)).taken
-    taken, wait = await turns.take(within=0, idle=1000)
+    turns = await server.turns(SLOW)
+    assert (await turns.take(within=0, idle=SPACING)).taken
+    taken, wait = await turns.take(within=0, idle=SPACING)
     assert not taken
-    assert 990 < wait <= 1000.001
+    assert 2 * SPACING - 10 < wait <= 2 * SPACING
 
 
 async def test_what_lies_too_far_ahead_is_of_a_clock_that_was_set_back(server: Server) -> None:
@@ -186,9 +186,8 @@ async def test_a_server_that_is_away_is_said(kind: str) -> None:
 
 
 async def test_redis_forgets_a_rate_that_nothing_depends_on(redis_server: RedisServer) -> None:
-    pace = Pace(100, 1)
     async with opened_client(redis_server.url, max_connections=1, timeout_seconds=5) as client:
         await client.flushall()
-        await RedisTurns(client, pace, key=NAME).take(within=0, idle=0)
-        assert 0 < await client.pttl(NAME) <= 20
+        await RedisTurns(client, SLOW, key=NAME).take(within=0, idle=0)
+        assert 0 < await client.ttl(NAME) <= 2 * SPACING
         await client.flushall()

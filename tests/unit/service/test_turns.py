@@ -4,7 +4,7 @@ import pytest
 
 from errors import CognitoThrottledError, UnavailableError
 from service.grants.lull import Lull
-from service.grants.turns import LATENESS, Turns
+from service.grants.turns import LATENESS, SPREAD, Turns
 from tests.fakes.grants import MemoryRate
 
 
@@ -24,12 +24,14 @@ async def test_without_a_limit_nobody_waits() -> None:
     await Turns(None, now=Seconds()).wait(within=0)
 
 
-async def test_a_refusal_says_until_when() -> None:
-    rate = MemoryRate(0)
-    with pytest.raises(CognitoThrottledError) as refused:
-        await Turns(rate, now=Seconds()).wait(within=1)
-    assert refused.value.retry_after == 3
-    assert refused.value.rate_limit is not None
+async def test_a_refusal_says_until_when_and_not_the_same_to_all() -> None:
+    turns, told = Turns(MemoryRate(0), now=Seconds()), []
+    for _ in range(200):
+        with pytest.raises(CognitoThrottledError) as refused:
+            await turns.wait(within=1)
+        assert refused.value.rate_limit is not None
+        told.append(refused.value.retry_after)
+    assert set(told) == set(range(3, 3 + SPREAD))
 
 
 async def test_a_turn_that_comes_too_late_is_not_used() -> None:

@@ -19,8 +19,9 @@ Now = Callable[[], float]
 
 
 class Turns:
-    """`rate` None: no limit. `spread`: so many seconds are drawn from for Retry-After. `spare` serves while `rate` is away (Postgres for Redis); `lull` is
-    shared by all that lives there. `now` in seconds.
+    """`rate` None: no limit. `spare` serves while `rate` is away (Postgres for Redis); `lull` is
+    shared by all that lives there. `now` in seconds. Of `spread` seconds some are drawn for each
+    Retry-After.
     """
 
     def __init__(

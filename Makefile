@@ -70,7 +70,14 @@ lock: $(VENV)/.dev ## Resolve the ranges of pyproject.toml into the lock files (
 torture: $(VENV)/.dev ## Faults in large: kill -9, outages, garbage (ARGS="--rounds 100"); prints its table
 	@$(BIN)/python -m torture $(ARGS)
 
-bench: $(VENV)/.dev ## What one grant, one upload record and one webhook cost here
+# What signed addresses are measured against. Where it cannot be had, the table says so.
+COMPANION := benchmarks/peers/companion
+$(COMPANION)/node_modules/.installed: $(COMPANION)/package-lock.json $(VENV)/.dev
+	@echo "Installing the peer of $(COMPANION) …"
+	@cd $(COMPANION) && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund --ignore-scripts \
+	  && touch node_modules/.installed || echo "It cannot be installed, and will be absent." >&2
+
+bench: $(VENV)/.dev $(COMPANION)/node_modules/.installed ## The table of docs/performance.md, measured here (ARGS="--rounds 1 --only warm_grant")
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-completion: $(VENV)/.dev ## Webhooks a second into the inbox, completions a second, memory over a million rows

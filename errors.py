@@ -104,11 +104,14 @@ class OverloadedError(UploadgateError):
 
 
 class UnavailableError(UploadgateError):
-    """A part that the service needs (its database, say) does not answer."""
+    """A part that the service needs (its database, say) does not answer. `busy`: it was not even
+    asked, as too many others ask already.
+    """
 
     code = "unavailable"
     title = "The service cannot serve this now"
     retry_mode = "wait"
+    busy = False
 
 
 class InternalError(UploadgateError):

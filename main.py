@@ -100,7 +100,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Innermost first. Refusals of the gate still get CORS headers, an id and a log line."""
     http = settings.http
-    app.add_middleware(Doors, doors=[routers.credentials.GrantDoor(), *routers.webhooks.doors()])
+    app.add_middleware(
+        Doors,
+        doors=[
+            routers.credentials.GrantDoor(),
+            *routers.webhooks.doors(),
+            *routers.transfers.doors(),
+            *routers.s3_wire.doors(),
+        ],
+    )
     app.add_middleware(FaultBarrier)
     app.add_middleware(
         Admission,

@@ -543,7 +543,11 @@ class RedisSettings(Group):
     """
 
     url: SecretStr | None = Field(None, description="`redis://…` or `rediss://…`.")
-    timeout_seconds: Seconds = Field(2, description="Connecting, and one command.")
+    timeout_seconds: Seconds = Field(
+        1,
+        description="Connecting, and one command; shorter than `cognito.wait_seconds`, which has "
+        "to leave time to go on without.",
+    )
     prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:_-]{1,64}$")] = Field(
         "uploadgate", description="First part of its channels and keys."
     )
@@ -634,6 +638,10 @@ def _contradictions(settings: Settings) -> list[str]:
         ("redis://", "rediss://", "unix://")
     ):
         found.append("redis.url is none of redis://, rediss:// and unix://")
+    if settings.redis.url is not None and (
+        settings.redis.timeout_seconds >= settings.cognito.wait_seconds
+    ):
+        found.append("redis.timeout_seconds must be shorter than cognito.wait_seconds")
     if settings.delivery.lease_seconds <= settings.delivery.timeout_seconds:
         found.append("delivery.lease_seconds must be longer than delivery.timeout_seconds")
     if settings.completion.scan_tag and set(settings.completion.scan_clean) & set(
@@ -657,6 +665,12 @@ def _unsafe(settings: Settings) -> list[str]:
         found.append("webhooks.seaweedfs_tokens holds a token shorter than 16 characters")
     if any(len(key.get_secret_value()) < 16 for key in settings.webhooks.eventbridge_keys):  # noqa: PLR2004
         found.append("webhooks.eventbridge_keys holds a key shorter than 16 characters")
+    sqlite = settings.database.url.get_secret_value().startswith("sqlite")
+    if settings.redis.url is not None and sqlite:
+        found.append(
+            "redis.url is for replicas that share records, and database.url is SQLite: set it to "
+            "Postgres, or leave redis.url out"
+        )
     addresses = {
         "public_url": settings.public_url,
         "cognito.endpoint": settings.cognito.endpoint,

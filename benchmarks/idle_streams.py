@@ -7,15 +7,17 @@ from typing import cast
 
 _AT_ONCE = 64  # being opened, well below any listener's backlog
 _LONGEST = 300.0
+_COME_AGAIN = b"HTTP/1.1 503"
+_ATTEMPTS, _RETRY_SECONDS = 20, 2.0
 
 
 class _Page(asyncio.Protocol):
-    """`ready` once the stream has told its first event; fails when it ends before."""
+    """`ready` is whether the stream has told its first event; False: told to come again."""
 
     def __init__(self, request: bytes) -> None:
         self._request = request
         self._told = b""
-        self.ready = asyncio.get_running_loop().create_future()
+        self.ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
@@ -27,7 +29,10 @@ class _Page(asyncio.Protocol):
         self._told += data
         if b"event: ready" in self._told:
             self._told = b""
-            self.ready.set_result(None)
+            self.ready.set_result(True)
+        elif self._told.startswith(_COME_AGAIN):
+            self.ready.set_result(False)
+            self.transport.close()
 
     def connection_lost(self, _error: Exception | None) -> None:
         if not self.ready.done():
@@ -55,6 +60,9 @@ async def _begun(port: int, token: str) -> _Page:
         f"Authorization: Bearer {token}\r\n\r\n"
     )
     loop = asyncio.get_running_loop()
-    _, page = await loop.create_connection(lambda: _Page(request.encode()), "127.0.0.1", port)
-    await page.ready
-    return page
+    for _ in range(_ATTEMPTS):
+        _, page = await loop.create_connection(lambda: _Page(request.encode()), "127.0.0.1", port)
+        if await page.ready:
+            return page
+        await asyncio.sleep(_RETRY_SECONDS)
+    raise ConnectionError("no stream begins")

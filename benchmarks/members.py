@@ -16,5 +16,6 @@ def tokens(signing_key: str, count: int) -> list[str]:
         leeway_seconds=0,
     )
     return [
-        issuer.issue(f"usr_{number:032x}", f"user-{number}", [UPLOADS]) for number in range(count)
+        issuer.issue(f"usr_{number:032x}", f"user-{number}", [UPLOADS], f"{number:032x}")
+        for number in range(count)
     ]

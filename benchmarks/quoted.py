@@ -1,6 +1,6 @@
 """Figures in a text, each between two marks that do not show, so that they can be filled in anew:
-`<!-- figure: CASE | SUBJECT -->8,900<!-- / -->`, with `| NAME` after the subject for one of those
-seen besides; `<!-- target: CASE | AGAINST -->1.3<!-- / -->` for what was found of a promise.
+`<!-- figure: CASE :: SUBJECT -->8,900<!-- / -->`, with `:: NAME` after the subject for one of those
+seen besides; `<!-- target: CASE :: AGAINST -->1.3<!-- / -->` for what was found of a promise.
 """
 
 import re
@@ -21,7 +21,7 @@ def fill(text: str, sections: Iterable[Section]) -> tuple[str, list[str]]:
     missing: list[str] = []
 
     def one(found: re.Match[str]) -> str:
-        what = (found["kind"], *(part.strip() for part in found["what"].split("|")))
+        what = (found["kind"], *(part.strip() for part in found["what"].split("::")))
         value = known.get(what)
         if value is None:
             missing.append(found["what"])

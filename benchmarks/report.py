@@ -86,7 +86,7 @@ def machine() -> str:
 def verdict(sections: Iterable[Section]) -> str:
     found = missed(sections)
     if not found:
-        return "Every target is met."
+        return "Every target of what was measured is met."
     lines = [f"{len(found)} targets are MISSED:"]
     for target in found:
         _, _, value, against, bound, _ = _target(target)

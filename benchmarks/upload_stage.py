@@ -1,16 +1,16 @@
-"""The stage of the uploads' benchmark: the real service on one core; on the other Postgres (durable,
-as a server of one's own is), the store and the load. One user, one large upload whose parts are
-signed again and again.
+"""The stage of the uploads' benchmark: the real service on one core; on the other Postgres (as safe
+as it can be), the store and the load. One user with several large uploads, whose parts are signed
+again and again.
 """
 
 import asyncio
 import contextlib
+import json
 import os
 import secrets
 import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,28 +19,50 @@ from benchmarks.stage import ROOT, cores, free_port, ready
 from localcloud import LocalCloud
 
 LARGE = 1_000_000_000  # bytes, 120 parts
-_TICKS = os.sysconf("SC_CLK_TCK")
+_UPLOADS = 64
 _ANSWER_SECONDS = 30.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class UploadStage:
-    """A running replica with its user. `processor_seconds` is what it has used, user and system."""
+    """A running replica, its user's token, and the user's uploads as they were announced."""
 
     port: int
     pid: int
     token: str
-    upload_id: str
-    key: str
-    multipart_id: str
+    uploads: list[dict[str, Any]]
 
-    @property
-    def processor_seconds(self) -> float:
-        stat = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(stat[11]) + int(stat[12])) / _TICKS
+    def sign_parts(self, count: int) -> list[bytes]:
+        """Of each upload in turn."""
+        body = {"part_numbers": list(range(1, count + 1))}
+        return [self._post(f"/v1/uploads/{made['id']}/parts", body) for made in self.uploads]
 
-    def request(self, path: str, body: bytes) -> bytes:
-        """A POST of JSON, as it goes over the wire."""
+    def presign(self) -> list[bytes]:
+        """One part of each upload, in Uppy's words."""
+        bodies = (
+            {
+                "method": "PUT",
+                "key": made["key"],
+                "uploadId": made["multipart"]["upload_id"],
+                "partNumber": 1,
+            }
+            for made in self.uploads
+        )
+        return [self._post("/v1/s3/presign", body) for body in bodies]
+
+    def create(self, size: int) -> list[bytes]:
+        """`size` in bytes: what takes one PUT, or what goes in parts."""
+        body = {
+            "filename": "holiday.mp4",
+            "size": size,
+            "content_type": "video/mp4",
+            "transport": "presigned",
+        }
+        return [self._post("/v1/uploads", body)]
+
+    def _post(self, path: str, content: Mapping[str, Any]) -> bytes:
+        """As it goes over the wire."""
+        body = json.dumps(content).encode()
         head = (
             f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n"
             f"Authorization: Bearer {self.token}\r\nContent-Type: application/json\r\n"
@@ -51,9 +73,8 @@ class UploadStage:
 
 @contextlib.asynccontextmanager
 async def running(
-    cloud: LocalCloud, database_url: str, settings: Mapping[str, str]
+    cloud: LocalCloud, database_url: str, *, log_level: str = "warning"
 ) -> AsyncIterator[UploadStage]:
-    """`settings` beside those of a production replica, as its environment has them."""
     port = free_port()
     environment = cloud.environment() | {
         "PATH": os.environ["PATH"],
@@ -61,9 +82,8 @@ async def running(
         "UPLOADGATE_DATABASE__URL": database_url,
         "UPLOADGATE_AUTH__SIGNING_KEY": secrets.token_urlsafe(32),
         "UPLOADGATE_HTTP__PORT": str(port),
-        "UPLOADGATE_LOG_LEVEL": "warning",
+        "UPLOADGATE_LOG_LEVEL": log_level,
         "UPLOADGATE_DRAIN_SECONDS": "0",
-        **settings,
     }
     async with _service(environment) as pid:
         url = f"http://127.0.0.1:{port}"
@@ -71,9 +91,8 @@ async def running(
         async with httpx.AsyncClient(base_url=url, timeout=_ANSWER_SECONDS) as client:
             token = await _log_in(client, environment)
             client.headers["Authorization"] = f"Bearer {token}"
-            made = await _announced(client)
-        multipart_id = made["multipart"]["upload_id"]
-        yield UploadStage(port, pid, token, made["id"], made["key"], multipart_id)
+            uploads = [await _announced(client) for _ in range(_UPLOADS)]
+        yield UploadStage(port, pid, token, uploads)
 
 
 @contextlib.asynccontextmanager
@@ -82,6 +101,7 @@ async def _service(environment: dict[str, str]) -> AsyncIterator[int]:
         *(sys.executable, "-m", "cli.main", "serve"),
         cwd=ROOT,
         env=environment,
+        stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,  # its log, which is written all the same
     )
     os.sched_setaffinity(process.pid, cores()[0])
@@ -109,9 +129,9 @@ async def _log_in(client: httpx.AsyncClient, environment: dict[str, str]) -> str
 
 
 async def _announced(client: httpx.AsyncClient) -> dict[str, Any]:
-    """Its first parts are signed already, so that it is under way."""
-    announced = {"filename": "holiday.mp4", "size": LARGE, "transport": "presigned"}
-    answer = await client.post("/v1/uploads", json=announced)
+    """Under way: a part of it has been signed."""
+    wanted = {"filename": "holiday.mp4", "size": LARGE, "transport": "presigned"}
+    answer = await client.post("/v1/uploads", json=wanted)
     answer.raise_for_status()
     made: dict[str, Any] = answer.json()
     signed = await client.post(f"/v1/uploads/{made['id']}/parts", json={"part_numbers": [1]})

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from client.api import Api
 from client.arrival import wait_until_settled
@@ -16,8 +16,10 @@ from client.engine.engine import Engine, Sent
 from client.engine.events import Event
 from client.engine.tuning import Tuning
 from client.grants import CredentialSource, Way
-from client.uploads import Uploader
 from client.wire import Upload
+
+if TYPE_CHECKING:
+    from client.uploads import Uploader
 
 Transport = Literal["auto", "credentials", "presigned", "relay"]
 ManagerName = Literal["uploadgate", "boto3"]
@@ -76,7 +78,9 @@ async def manager_for(api: Api, wishes: Wishes) -> AsyncIterator[Manager]:
         yield EngineManager(engine, wishes)
 
 
-def _uploader(api: Api, source: CredentialSource, wishes: Wishes) -> Uploader:
+def _uploader(api: Api, source: CredentialSource, wishes: Wishes) -> "Uploader":
+    from client.uploads import Uploader  # noqa: PLC0415 - boto3 takes long to load
+
     return Uploader.opened(
         api,
         source,
@@ -109,7 +113,7 @@ class EngineManager:
 class Boto3Manager:
     """Its threads cannot be ended: a cancellation asks them to stop, and waits until they have."""
 
-    def __init__(self, api: Api, uploader: Uploader, *, wait: bool) -> None:
+    def __init__(self, api: Api, uploader: "Uploader", *, wait: bool) -> None:
         self._api = api
         self._uploader = uploader
         self._wait = wait

@@ -16,8 +16,8 @@ import logs
 from cli.backlog import close_listeners
 from cli.configuration import REFUSED, load_or_exit
 from cli.http_protocol import BoundedHttpProtocol
+from cli.sole_process import claim, process_refusal
 from settings import HttpSettings, Settings
-from state.database import sqlite_file
 
 # For what is being answered when the drain is over.
 GRACE_SECONDS = 20
@@ -139,16 +139,14 @@ def run(workers: int) -> int:
 
 
 def _refusal(settings: Settings, workers: int) -> str | None:
-    if workers == 1:
-        return None
-    if sqlite_file(settings.database.url.get_secret_value()) is not None:
-        return "SQLite is for one process: use Postgres, and one process a replica."
-    return "One process a replica: start more replicas instead of workers."
+    return process_refusal(
+        settings.database.url.get_secret_value(),
+        workers,
+        shared=settings.environment != "development" and settings.redis.url is not None,
+    )
 
 
 def _claim(settings: Settings, life: ExitStack) -> str | None:
-    from cli.sole_process import claim  # noqa: PLC0415 - loads the database's driver
-
     return claim(settings.database.url.get_secret_value(), life)
 
 

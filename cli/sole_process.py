@@ -1,4 +1,6 @@
-"""SQLite is for one process: who serves holds a lock beside the file until the process ends."""
+"""One process a replica. With SQLite it is the only one: who serves holds a lock beside the file
+until the process ends.
+"""
 
 from contextlib import ExitStack
 
@@ -8,6 +10,27 @@ from state.database import sqlite_file
 
 # A predecessor that was killed just now takes a moment to be gone.
 _PATIENCE_SECONDS = 1.0
+_TO_POSTGRES = "set UPLOADGATE_DATABASE__URL to a Postgres"
+
+
+def process_refusal(url: str, workers: int, *, shared: bool) -> str | None:
+    """What would be wrong with more than one process, and what to do; None where nothing is.
+    `shared` says that replicas are meant to share something. Names settings, never values.
+    """
+    sqlite = url.startswith("sqlite")
+    if workers != 1:
+        postgres = f"SQLite is for one process: {_TO_POSTGRES}. " if sqlite else ""
+        return (
+            f"--workers (or WEB_CONCURRENCY) is {workers}, and a replica is one process. "
+            f"{postgres}Set it to 1, or leave it out, and start more replicas instead."
+        )
+    if sqlite and shared:
+        return (
+            "UPLOADGATE_REDIS__URL is for what replicas share, but the database is SQLite, which "
+            "is for one process: each replica would have users and uploads of its own. "
+            f"Either {_TO_POSTGRES}, or leave UPLOADGATE_REDIS__URL out."
+        )
+    return None
 
 
 def claim(url: str, life: ExitStack) -> str | None:
@@ -27,7 +50,7 @@ def claim(url: str, life: ExitStack) -> str | None:
     except SessionError:
         return (
             f"Another process serves with {file} already. "
-            "SQLite is for one process: use Postgres for more replicas."
+            f"SQLite is for one process: {_TO_POSTGRES} for more replicas."
         )
     except OSError as error:
         return f"{lock} cannot be opened: {error.strerror}."

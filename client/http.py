@@ -22,13 +22,16 @@ _GATEWAYS = {
 
 
 class HttpClient:
-    """Safe for use by several threads. Proxies and .netrc of the environment are not used."""
+    """Safe for use by several threads. .netrc of the environment is not used, nor any proxy but
+    the one that is named.
+    """
 
     def __init__(
         self,
         base_url: str,
         *,
         transport: httpx.BaseTransport | None = None,
+        proxy: str | None = None,
         policy: RetryPolicy | None = None,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
@@ -39,6 +42,7 @@ class HttpClient:
             base_url=self.base_url,
             timeout=TIMEOUTS,
             transport=transport,
+            proxy=proxy,
             trust_env=False,
             headers={"Accept": "application/json", "User-Agent": "uploadgate-client"},
         )

@@ -7,7 +7,7 @@ from fastapi.security import OAuth2PasswordBearer
 
 import errors
 from auth.callers import ADMIN, UPLOADS, Caller, UnverifiedToken
-from routers.services import Wired
+from routers.services import Services, Wired
 
 # The scheme that the docs page's Authorize button uses; it reads the header for every client.
 _bearer = OAuth2PasswordBearer(
@@ -38,6 +38,11 @@ async def _admin_caller(caller: CurrentCaller) -> Caller:
 
 AdminCaller = Annotated[Caller, Depends(_admin_caller)]
 """Raises MissingScopeError besides."""
+
+
+async def uploader_of(services: Services, token: UnverifiedToken) -> Caller:
+    """The same for a door, which has the token already."""
+    return await _uploader(await services.accounts.authenticate(token))
 
 
 async def _uploader(caller: CurrentCaller) -> Caller:

@@ -135,7 +135,9 @@ def _body(error: UploadgateError, request_id: str | None, **more: Any) -> dict[s
 
 
 def headers_of(error: UploadgateError) -> dict[str, str]:
-    """Cache-Control always; Retry-After and WWW-Authenticate where their RFCs ask for them."""
+    """Cache-Control always; Retry-After and WWW-Authenticate where their RFCs ask for them; the
+    bound that was met as draft-ietf-httpapi-ratelimit-headers writes it.
+    """
     status = STATUS[type(error)]
     headers = {"Cache-Control": "no-store"}
     if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
@@ -143,6 +145,10 @@ def headers_of(error: UploadgateError) -> dict[str, str]:
     if status is HTTPStatus.UNAUTHORIZED:
         known = isinstance(error, errors.InvalidTokenError)
         headers["WWW-Authenticate"] = 'Bearer error="invalid_token"' if known else "Bearer"
+    limit = error.rate_limit
+    if limit is not None:
+        headers["RateLimit-Policy"] = f'"{limit.name}";q={limit.quota};w={limit.window}'
+        headers["RateLimit"] = f'"{limit.name}";r={limit.remaining};t={limit.reset}'
     return headers
 
 

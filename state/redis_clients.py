@@ -42,8 +42,16 @@ def told() -> Iterator[None]:
     """Raises UnavailableError for whatever keeps Redis from answering."""
     try:
         yield
+    except NoTurnError as error:
+        busy = UnavailableError(_AWAY)
+        busy.busy = True
+        raise busy from error
     except (RedisError, OSError) as error:
         raise UnavailableError(_AWAY) from error
+
+
+class NoTurnError(OSError):
+    """All connections were in use for too long."""
 
 
 class _InTurn(ConnectionPool):
@@ -60,8 +68,11 @@ class _InTurn(ConnectionPool):
         self, command_name: str | None = None, *keys: Any, **options: Any
     ) -> AbstractConnection:
         del command_name, keys, options
-        async with asyncio.timeout(self._wait_seconds):
-            await self._free.acquire()
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise NoTurnError from error
         try:
             connection: AbstractConnection = self.get_available_connection()  # type: ignore[no-untyped-call]
         except BaseException:

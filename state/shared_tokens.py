@@ -22,8 +22,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 # A token that cannot be opened (ARGV[4]) goes, or no other could ever be kept.
+# What is no hash, empty, or a claim without an end is not ours, and would stand for ever.
 _GET_OR_CLAIM = """
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind ~= 'hash' and kind ~= 'none' then redis.call('DEL', KEYS[1]) end
+if redis.call('PTTL', KEYS[2]) == -1 then redis.call('DEL', KEYS[2]) end
 local known = redis.call('HMGET', KEYS[1], 'refresh', 'sealed')
+if known[2] == '' then known = {} end
 if ARGV[4] ~= '' and known[2] == ARGV[4] then
     redis.call('DEL', KEYS[1])
     known = {}
@@ -35,16 +40,20 @@ if redis.call('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARGV[3]) then return 1 end
 return 0
 """
 _KEEP = """
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind ~= 'hash' then redis.call('DEL', KEYS[1]) end
 local known = tonumber(redis.call('HGET', KEYS[1], 'refresh') or 0)
-if not known or known <= tonumber(ARGV[1]) then
+if not known or known <= tonumber(ARGV[1]) or redis.call('HGET', KEYS[1], 'sealed') == '' then
     redis.call('HSET', KEYS[1], 'refresh', ARGV[1], 'sealed', ARGV[2])
     redis.call('PEXPIREAT', KEYS[1], ARGV[3])
 end
-if redis.call('GET', KEYS[2]) == ARGV[4] then redis.call('DEL', KEYS[2]) end
+local claim = redis.call('TYPE', KEYS[2]).ok
+if claim == 'string' and redis.call('GET', KEYS[2]) == ARGV[4] then redis.call('DEL', KEYS[2]) end
 return 1
 """
 _RELEASE = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+local claim = redis.call('TYPE', KEYS[1]).ok
+if claim == 'string' and redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
 """
 

@@ -4,11 +4,10 @@ import asyncio
 from datetime import timedelta
 from functools import partial
 
-from redis.asyncio import Redis
-
 from aws.clients import AwsClients
 from aws.cognito import CognitoIdentityPool
-from service.clock import utc_now
+from errors import CognitoRefusedError, IdentityConflictError, UploadgateError
+from service.clock import steady_now, utc_now
 from service.delivery.ports import Announce
 from service.grants.asking import Asking
 from service.grants.breaker import Breaker
@@ -22,7 +21,7 @@ from service.grants.turns import Turns
 from settings import CognitoSettings, Settings
 from state.database import Database
 from state.identities import SqlIdentityHistory
-from wiring.shared import shared_tokens_of, turns_of
+from wiring.shared import Connections, shared_tokens_of, turns_of
 
 # Of the wait that a caller is asked to bear, for its turn; the rest is for the call.
 _TURN_SHARE = 0.75
@@ -36,7 +35,7 @@ def grants_of(
     settings: Settings,
     database: Database,
     clients: AwsClients,
-    redis: Redis | None,
+    redis: Connections | None,
     *,
     policy: CredentialsPolicy,
     announce: Announce,
@@ -45,7 +44,7 @@ def grants_of(
     if settings.cognito.identity_pool_id is not None:
         history = SqlIdentityHistory(database, utc_now, announce)
         pool = _pool(settings, clients, settings.cognito.identity_pool_id)
-        room = _room(settings, pool, Identities(history, pool.pool_id, utc_now), database, redis)
+        room = _room(settings, pool, Identities(history, pool.pool_id, steady_now), database, redis)
     return Grants(room, policy=policy, place=_place(settings), clock=utc_now)
 
 
@@ -54,7 +53,7 @@ def _room(
     pool: CognitoIdentityPool,
     identities: Identities,
     database: Database,
-    redis: Redis | None,
+    redis: Connections | None,
 ) -> PoolRoom:
     cognito = settings.cognito
     lull = Lull(_now, seconds=_LULL_SECONDS)
@@ -89,13 +88,14 @@ def _room(
         ),
         identities=identities,
         calls=calls,
-        exchanges=_calls(cognito, exchanges),
+        # Of credentials Cognito refuses one user's token where it refuses tokens to all.
+        exchanges=_calls(cognito, exchanges, CognitoRefusedError),
     )
 
 
-def _calls(cognito: CognitoSettings, turns: Turns) -> Calls:
+def _calls(cognito: CognitoSettings, turns: Turns, *own: type[UploadgateError]) -> Calls:
     breaker = Breaker(
-        utc_now,
+        steady_now,
         failures=cognito.breaker_failures,
         pause=timedelta(seconds=cognito.breaker_seconds),
         patience=timedelta(seconds=2 * cognito.call_timeout_seconds),
@@ -106,6 +106,7 @@ def _calls(cognito: CognitoSettings, turns: Turns) -> Calls:
         most=cognito.max_concurrent,
         seconds=cognito.call_timeout_seconds,
         within=cognito.wait_seconds * _TURN_SHARE,
+        own_trouble=(IdentityConflictError, *own),
     )
 
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from redis.asyncio import Redis
-
 import auth.accounts
 import aws.clients
 from auth.accounts import Accounts
@@ -32,7 +30,7 @@ from state.idempotency import SqlIdempotencyKeys
 from state.revocations import SqlEndedLogins
 from state.uploads import SqlUploadRecords
 from wiring.grants import grants_of
-from wiring.shared import shared_failures_of
+from wiring.shared import Connections, shared_failures_of
 
 # A revocation is visible this many times a statement's time-out after its time, at the latest: the
 # bound of a transaction, and as much again for clocks that differ.
@@ -53,7 +51,7 @@ def build_accounts(
     database: Database,
     *,
     tell: Callable[[str], None] | None = None,
-    redis: Redis | None = None,
+    redis: Connections | None = None,
 ) -> Accounts:
     """`tell` is for who checks access tokens, too: what one ends, the other replicas hear."""
     values = settings.auth
@@ -119,7 +117,7 @@ async def opened_parts(
     settings: Settings,
     database: Database,
     announce: Announce,
-    redis: Redis | None,
+    redis: Connections | None,
     *,
     queue: bool = False,
 ) -> AsyncIterator[Parts]:
@@ -153,7 +151,7 @@ def _parts(
     database: Database,
     clients: AwsClients,
     announce: Announce,
-    redis: Redis | None,
+    redis: Connections | None,
     *,
     sink: StoreSink,
     lister: PartLister,

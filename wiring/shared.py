@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
@@ -20,24 +21,38 @@ from state.redis_clients import opened_client
 from state.sealing import Seal
 from state.shared_tokens import RedisSharedTokens
 
+_FOR_TURNS = 4
 _PURPOSE = "OpenID tokens"
+# Of a spacing: less, as what is measured by two clocks is never quite the same.
+_NEARLY = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """`turns` are few, and wait behind nothing else: they are what a call to Cognito waits for."""
+
+    commands: Redis
+    turns: Redis
 
 
 @asynccontextmanager
-async def opened_redis(settings: Settings) -> AsyncIterator[Redis | None]:
+async def opened_redis(settings: Settings) -> AsyncIterator[Connections | None]:
     """Connections for commands; news has its own."""
     if settings.redis.url is None:
         yield None
         return
-    async with opened_client(
-        settings.redis.url.get_secret_value(),
-        max_connections=settings.redis.max_connections,
-        timeout_seconds=settings.redis.timeout_seconds,
-    ) as client:
-        yield client
+    url, seconds = settings.redis.url.get_secret_value(), settings.redis.timeout_seconds
+    most = settings.redis.max_connections
+    async with (
+        opened_client(url, max_connections=most, timeout_seconds=seconds) as commands,
+        opened_client(url, max_connections=_FOR_TURNS, timeout_seconds=seconds) as turns,
+    ):
+        yield Connections(commands, turns)
 
 
-def shared_tokens_of(settings: Settings, redis: Redis | None, pool_id: str) -> SharedTokens | None:
+def shared_tokens_of(
+    settings: Settings, redis: Connections | None, pool_id: str
+) -> SharedTokens | None:
     if redis is None:
         return None
     auth = settings.auth
@@ -46,14 +61,14 @@ def shared_tokens_of(settings: Settings, redis: Redis | None, pool_id: str) -> S
         previous_signing_keys=[key.get_secret_value() for key in auth.previous_signing_keys],
         purpose=_PURPOSE,
     )
-    return RedisSharedTokens(redis, seal, prefix=settings.redis.prefix, pool_id=pool_id)
+    return RedisSharedTokens(redis.commands, seal, prefix=settings.redis.prefix, pool_id=pool_id)
 
 
-def shared_failures_of(settings: Settings, redis: Redis | None) -> RedisCounts | None:
+def shared_failures_of(settings: Settings, redis: Connections | None) -> RedisCounts | None:
     if redis is None:
         return None
     return RedisCounts(
-        redis,
+        redis.commands,
         prefix=settings.redis.prefix,
         per_account=settings.auth.failures_per_account,
         per_address=settings.auth.failures_per_address,
@@ -65,7 +80,7 @@ def shared_failures_of(settings: Settings, redis: Redis | None) -> RedisCounts |
 def turns_of(
     settings: Settings,
     database: Database,
-    redis: Redis | None,
+    redis: Connections | None,
     lull: Lull,
     *,
     call: str,
@@ -80,7 +95,9 @@ def turns_of(
     if redis is None:
         return Turns(own, now=now)
     key = f"{settings.redis.prefix}:rate:cognito:{call}"
-    return Turns(FleetRate(RedisTurns(redis, pace, key=key), pace), spare=own, lull=lull, now=now)
+    shared = FleetRate(RedisTurns(redis.turns, pace, key=key), pace)
+    apart = pace.spacing * _NEARLY
+    return Turns(shared, spare=own, lull=lull, apart=apart, now=now)
 
 
 def _kept_here(database: Database, pace: Pace, key: str) -> TakenTurns:

@@ -41,7 +41,7 @@ class PartUrls:
         self._token = "" if token is None else f"&X-Amz-Security-Token={token}"
         self._after = f"&{upload_id}\n"  # behind the number, in the order that is signed
         self._url = f"{address.origin}{self._path}?{upload_id}&partNumber="
-        self._keyed = day.keyed(f"{ALGORITHM}\n{stamp}\n{day.scope}\n")
+        self._signatures = day.begun(f"{ALGORITHM}\n{stamp}\n{day.scope}\n")
         self._kinds: dict[tuple[str, ...], _Kind] = {}
 
     def url(self, number: int, headers: Mapping[str, str]) -> str:
@@ -53,9 +53,8 @@ class PartUrls:
         lines = kind.lines % tuple([headers[name] for name in kind.order])
         digest = kind.hashed.copy()
         digest.update(f"{number}{self._after}{lines}".encode())
-        signature = self._keyed.copy()
-        signature.update(digest.hexdigest().encode())
-        return f"{self._url}{number}{kind.query}{signature.hexdigest()}"
+        signature = self._signatures.of(digest.hexdigest())
+        return f"{self._url}{number}{kind.query}{signature}"
 
     def _kind(self, names: tuple[str, ...]) -> "_Kind":
         order, signed = _ordered(names)

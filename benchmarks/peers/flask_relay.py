@@ -6,7 +6,6 @@ send on are a few in all, kinder than one for every file.
 """
 
 import os
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,8 @@ from flask import Flask, Response, jsonify, request
 FACTORY = "benchmarks.peers.flask_relay:create()"
 # As gunicorn's documentation has it for threads: each worker takes so many requests at once.
 GUNICORN = ("--worker-class", "gthread", "--workers", "2", "--threads", "8")
-_SENDING_THREADS = 4  # of each worker; `upload_file` has ten more of its own
+_SENDING_THREADS = 4  # of each worker; each `upload_file` has ten more of its own
+_CONNECTIONS = 40
 
 
 def create() -> Flask:
@@ -30,8 +30,10 @@ def create() -> Flask:
     store = _store()
 
     def send_on(path: Path) -> None:
-        store.upload_file(str(path), bucket, f"old-way/{path.name}")
-        path.unlink()
+        try:
+            store.upload_file(str(path), bucket, f"old-way/{path.name}")
+        finally:
+            path.unlink()
 
     @app.post("/upload")
     def upload() -> tuple[Response, int]:
@@ -55,7 +57,7 @@ def _store() -> Any:
         region_name=os.environ["OLD_WAY_REGION"],
         aws_access_key_id=os.environ["OLD_WAY_KEY"],
         aws_secret_access_key=os.environ["OLD_WAY_SECRET"],
-        config=Config(s3={"addressing_style": "path"}),
+        config=Config(s3={"addressing_style": "path"}, max_pool_connections=_CONNECTIONS),
     )
 
 
@@ -66,5 +68,4 @@ def environment(folder: Path, endpoint: str, region: str, bucket: str) -> dict[s
         "OLD_WAY_ENDPOINT": endpoint,
         "OLD_WAY_REGION": region,
         "OLD_WAY_BUCKET": bucket,
-        "TMPDIR": tempfile.gettempdir(),
     }

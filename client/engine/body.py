@@ -8,7 +8,8 @@ from aiohttp.abc import AbstractStreamWriter
 
 from client.engine.events import Progress
 from client.engine.local_file import LocalFile
-from client.engine.pace import Pace
+from client.engine.pace import BLOCK, Pace
+from client.engine.pouring import Outlet, outlet
 from client.engine.threads import Threads
 from client.engine.watchdog import Watchdog
 from client.problems import ClientError
@@ -67,6 +68,27 @@ class Body(aiohttp.Payload):
             raise
 
     async def _write(self, writer: AbstractStreamWriter) -> None:
+        source = self._source
+        if source.pace.limited:
+            await self._write_blocks(writer)
+            return
+        with outlet(writer, source.file, source.threads) as opened:
+            if opened is not None:
+                await self._pour(opened)
+        await self._write_blocks(writer)
+
+    async def _pour(self, opened: Outlet) -> None:
+        """All but the last block. Where the file is looked at before that goes, nothing that has
+        changed meanwhile becomes a whole request.
+        """
+        while (left := self._size - self._told - BLOCK) > 0:
+            self._watchdog.moved()
+            count = await opened.pour(self._offset + self._told, left)
+            if not count:
+                return
+            self._tell(count)
+
+    async def _write_blocks(self, writer: AbstractStreamWriter) -> None:
         source = self._source
         while (left := self._size - self._told) > 0:
             size = min(source.pace.block, left)

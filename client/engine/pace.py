@@ -36,6 +36,10 @@ class Pace:
         self._free_at = 0.0
 
     @property
+    def limited(self) -> bool:
+        return self._rate is not None
+
+    @property
     def block(self) -> int:
         """How many bytes are sent at once: about an eighth of a second's."""
         if self._rate is None:

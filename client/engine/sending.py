@@ -1,11 +1,9 @@
 """One PUT to the store or the service: bounded in time, its answer bounded in length."""
 
 import socket
-import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
@@ -13,11 +11,11 @@ from yarl import URL
 from client.engine.answers import CutError, UnreachableError
 from client.engine.body import Body
 from client.engine.watchdog import Watchdog
+from client.proxies import proxy_for
 
 _MOST_OF_AN_ANSWER = 64 * 1024
 _CONNECT_SECONDS = 5
 _UNSENT = 256 * 1024
-_AWS = (".amazonaws.com", ".amazonaws.com.cn")
 _OWN = frozenset({"host", "content-length"})
 _NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
@@ -75,7 +73,7 @@ class Sender:
             headers={name: text for name, text in headers.items() if name.lower() not in _OWN},
             data=body,
             allow_redirects=False,
-            proxy=_proxy_for(url),
+            proxy=proxy_for(url),
         ) as answer:
             # Answered early, the rest is not sent: aiohttp ends its writing, and the connection.
             content = await _read(answer.content)
@@ -99,12 +97,3 @@ async def _read(stream: aiohttp.StreamReader) -> bytes:
     while len(content) < _MOST_OF_AN_ANSWER and (more := await stream.read(_MOST_OF_AN_ANSWER)):
         content += more
     return content
-
-
-def _proxy_for(url: str) -> str | None:
-    """AWS is reached through whatever proxy the environment says, other stores directly."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if not host.endswith(_AWS) or urllib.request.proxy_bypass(host):
-        return None
-    return urllib.request.getproxies().get(parts.scheme)

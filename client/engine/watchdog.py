@@ -21,7 +21,11 @@ class Watchdog:
         try:
             yield
         finally:
-            self._reschedule(asyncio.get_running_loop().time() + self._seconds)
+            self.moved()
+
+    def moved(self) -> None:
+        """It begins anew."""
+        self._reschedule(asyncio.get_running_loop().time() + self._seconds)
 
     async def __aenter__(self) -> Self:
         self._timeout = asyncio.timeout(self._seconds)

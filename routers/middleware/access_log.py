@@ -5,11 +5,12 @@ carry tickets, tokens or names.
 import logging
 import time
 
-import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from logs import AccessRecord
+from routers.middleware.request_id import SCOPE_KEY
+
 _NAME = "uploadgate.access"
-_log = structlog.get_logger(_NAME)
 _logger = logging.getLogger(_NAME)
 _QUIET = frozenset({"/livez", "/readyz"})
 
@@ -41,24 +42,19 @@ class AccessLog:
 
     def _write(self, scope: Scope, status: int, sent: int, seconds: float) -> None:
         """Status 0: the client left before an answer began."""
-        quiet = scope["path"] in _QUIET
-        if _is_dropped(logging.DEBUG if quiet else logging.INFO):
+        level = logging.DEBUG if scope["path"] in _QUIET else logging.INFO
+        if not _logger.isEnabledFor(level):
             return
-        write = _log.debug if quiet else _log.info
         client = scope.get("client")
-        write(
-            "request",
-            method=scope["method"],
-            route=getattr(scope.get("route"), "path", "unmatched"),
-            upload_id=scope.get("path_params", {}).get("upload_id"),
-            status=status,
-            milliseconds=round(seconds * 1000, 2),
-            bytes_sent=sent,
-            client=client[0] if client else None,
-        )
-
-
-def _is_dropped(level: int) -> bool:
-    """Whether the first processor would drop a line: making one for that costs more than asking."""
-    first = next(iter(structlog.get_config()["processors"]), None)
-    return first is structlog.stdlib.filter_by_level and not _logger.isEnabledFor(level)
+        values = {
+            "method": scope["method"],
+            "route": getattr(scope.get("route"), "path", "unmatched"),
+            "upload_id": scope.get("path_params", {}).get("upload_id"),
+            "status": status,
+            "milliseconds": round(seconds * 1000, 2),
+            "bytes_sent": sent,
+            "client": client[0] if client else None,
+            "event": "request",
+            "request_id": scope.get(SCOPE_KEY),
+        }
+        _logger.handle(AccessRecord(_NAME, level, values))

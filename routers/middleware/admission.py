@@ -4,21 +4,24 @@ So many requests are handled at a time; the next wait their turn, for a bounded 
 queue; the rest is told at once to come again. Health checks never wait.
 """
 
-import asyncio
+import math
 import re
 from collections.abc import Sequence
 from typing import TypedDict
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from errors import OverloadedError
+from errors import OverloadedError, RateLimit
+from routers.middleware.gate import Gate
 from routers.middleware.request_id import SCOPE_KEY
 from routers.problems import problem_response
 
 _ALWAYS = frozenset({"/livez", "/readyz"})
 _WEBHOOKS = "/v1/webhooks/"
+_GRANTS = ("/v1/credentials", "/v1/credentials/exchange")
 _LONG_PLACES = 20  # each may hold a body of a few MiB
 _RELAY = re.compile(r"/v1/uploads/[^/]+/content")
+_COME_AGAIN_SECONDS = 2
 
 
 def is_relay(scope: Scope) -> bool:
@@ -31,37 +34,11 @@ def is_stream(scope: Scope) -> bool:
     return (scope["method"], scope["path"]) == ("GET", "/v1/events")
 
 
-class Gate:
-    """So many places, and a bounded queue before them."""
-
-    def __init__(self, *, places: int, max_waiting: int, wait_seconds: float) -> None:
-        self._places = asyncio.Semaphore(places)
-        self._max_waiting = max_waiting
-        self._wait_seconds = wait_seconds
-        self._waiting = 0
-
-    async def admit(self) -> bool:
-        if not self._places.locked():
-            return await self._places.acquire()  # at once
-        if self._waiting >= self._max_waiting:
-            return False
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(self._wait_seconds):
-                return await self._places.acquire()
-        except TimeoutError:
-            return False
-        finally:
-            self._waiting -= 1
-
-    def leave(self) -> None:
-        self._places.release()
-
-
 class Admission:
     """Webhooks have a gate of their own: neither they nor the API's requests wait for the other.
-    So have relays and event streams, which take as long as their clients like (beyond their number
-    none waits), and the paths of `long_bodies` (patterns), whose bodies are read behind the gate.
+    So have grants and exchanges, which take as long as Cognito does; relays and event streams,
+    which take as long as their clients like (beyond their number none waits); and the paths of
+    `long_bodies` (patterns), whose bodies are read behind the gate.
     """
 
     def __init__(
@@ -74,13 +51,16 @@ class Admission:
         long_bodies: Sequence[str],
         max_waiting: int,
         wait_seconds: float,
+        max_concurrent_grants: int = 400,
         max_concurrent_streams: int = 10_000,
     ) -> None:
         self._app = app
         waits: _Waits = {"max_waiting": max_waiting, "wait_seconds": wait_seconds}
         self._api = Gate(places=max_concurrent, **waits)
+        self._grants = Gate(places=max_concurrent_grants, **waits)
         self._webhooks = Gate(places=max_concurrent_webhooks, **waits)
-        self._long_bodies = [re.compile(path) for path in long_bodies]
+        # One pattern: a request of another path is not to try them one by one.
+        self._long_bodies = re.compile("|".join(f"(?:{path})" for path in long_bodies) or r"(?!)")
         self._long = Gate(places=_LONG_PLACES, **waits)
         at_once: _Waits = {"max_waiting": 0, "wait_seconds": wait_seconds}
         self._relays = Gate(places=max_concurrent_relays, **at_once)
@@ -92,7 +72,7 @@ class Admission:
             return
         gate = self._gate(scope)
         if not await gate.admit():
-            answer = problem_response(OverloadedError(retry_after=2), scope.get(SCOPE_KEY))
+            answer = problem_response(_overload(gate), scope.get(SCOPE_KEY))
             await answer(scope, receive, send)
             return
         try:
@@ -101,14 +81,28 @@ class Admission:
             gate.leave()
 
     def _gate(self, scope: Scope) -> Gate:
-        if scope["path"].startswith(_WEBHOOKS):
+        path = scope["path"]
+        if path in _GRANTS:
+            return self._grants
+        if path.startswith(_WEBHOOKS):
             return self._webhooks
         if is_relay(scope):
             return self._relays
         if is_stream(scope):
             return self._streams
-        long = any(path.fullmatch(scope["path"]) for path in self._long_bodies)
-        return self._long if long else self._api
+        return self._api if self._long_bodies.fullmatch(path) is None else self._long
+
+
+def _overload(gate: Gate) -> OverloadedError:
+    """Its limit: what one gate takes on within the time that a request may wait."""
+    limit = RateLimit(
+        name="admission",
+        quota=gate.places + gate.max_waiting,
+        window=math.ceil(gate.wait_seconds),
+        remaining=0,
+        reset=_COME_AGAIN_SECONDS,
+    )
+    return OverloadedError(retry_after=_COME_AGAIN_SECONDS, rate_limit=limit)
 
 
 class _Waits(TypedDict):

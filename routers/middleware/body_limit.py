@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from errors import BodyTooLargeError, RequestTimeoutError
 from routers.middleware.admission import is_relay
+from routers.middleware.promptly import within
 from routers.middleware.request_id import SCOPE_KEY
 from routers.problems import problem_response
 
@@ -23,9 +24,9 @@ _LONGEST_NUMBER = 20
 
 
 class BodyLimit:
-    """`largest` in bytes, `larger` by pattern of paths for those read behind the gate; `seconds`
-    is the longest time for a whole body, `idle_seconds` that between two pieces of a relay's,
-    which must come at `least_rate` bytes a second or more on the average.
+    """`largest` in bytes, `larger` by pattern of paths (with no group in it) for those read behind
+    the gate; `seconds` is the longest time for a whole body, `idle_seconds` that between two pieces
+    of a relay's, which must come at `least_rate` bytes a second or more on the average.
     """
 
     def __init__(
@@ -40,7 +41,9 @@ class BodyLimit:
     ) -> None:
         self._app = app
         self._largest = largest
-        self._larger = [(re.compile(path), limit) for path, limit in larger.items()]
+        # One pattern with a group each: a request of another path is not to try them one by one.
+        self._larger = re.compile("|".join(f"({path})" for path in larger) or r"(?!)")
+        self._limits = list(larger.values())
         self._seconds = seconds
         self._idle_seconds = idle_seconds
         self._least_rate = least_rate
@@ -67,7 +70,8 @@ class BodyLimit:
             await self._app(scope, _replayed(whole, receive), send)
 
     def _limit_behind_the_gate(self, path: str) -> int | None:
-        return next((limit for known, limit in self._larger if known.fullmatch(path)), None)
+        found = self._larger.fullmatch(path)
+        return None if found is None else self._limits[(found.lastindex or 1) - 1]
 
 
 class _Body:
@@ -97,8 +101,8 @@ class _Body:
         if self._declared > self._limit:
             raise self._too_large()
         try:
-            async with asyncio.timeout_at(self._deadline):
-                message = await self._receive()
+            left = self._deadline - asyncio.get_running_loop().time()
+            message = await within(left, self._receive())
         except TimeoutError:
             raise RequestTimeoutError from None
         self._left -= len(message.get("body", b""))
@@ -138,8 +142,7 @@ class _Flow:
         clock = asyncio.get_running_loop().time
         began = clock()
         try:
-            async with asyncio.timeout(self._idle_seconds):
-                message = await self._receive()
+            message = await within(self._idle_seconds, self._receive())
         except TimeoutError:
             raise RequestTimeoutError from None
         self._waited += clock() - began

@@ -15,6 +15,7 @@ from errors import (
 from service.clock import Clock
 from service.grants.calls import Calls
 from service.grants.identities import Identities
+from service.grants.lru import Recent
 from service.grants.lull import Lull
 from service.grants.model import KeptToken, OpenIdToken
 from service.grants.ports import Claim, IdentityPool, SharedTokens
@@ -23,6 +24,7 @@ _log = structlog.get_logger("uploadgate.grants")
 # Of a replica that waits for another one's answer, in seconds.
 _FIRST_LOOK, _LONGEST_PAUSE = 0.02, 0.25
 _SOONEST, _LATEST = 0.5, 0.7
+_MOST_UNNOTED = 1000
 _random = random.SystemRandom()
 
 
@@ -49,6 +51,8 @@ class Asking:
         self._clock = clock
         self._shared = shared
         self._lull = lull
+        self._unnoted: Recent[KeptToken] = Recent(_MOST_UNNOTED)
+        self._settling: set[asyncio.Task[None]] = set()
 
     async def ask(self, user_id: str, *, better_than: datetime, background: bool) -> KeptToken:
         """A token that is to be replaced later than `better_than`: another replica's, or one of
@@ -61,7 +65,7 @@ class Asking:
         try:
             kept = await self._from_cognito(user_id, background=background)
         finally:
-            await self._settle(user_id, kept, found)
+            self._settle_soon(user_id, kept, found)
         return kept
 
     @property
@@ -72,7 +76,7 @@ class Asking:
         """For who has waited long enough."""
         if self._calls.breaker.is_open:
             return self._calls.breaker.refusal()
-        return CognitoUnavailableError(retry_after=1)
+        return CognitoUnavailableError(retry_after=_random.randint(1, 3))
 
     async def _found_or_claimed(
         self, user_id: str, better_than: datetime
@@ -96,14 +100,25 @@ class Asking:
         shared, lull = self._shared, self._lull
         if shared is None or lull is None:
             return None
-        # Longer than the turn and the call together can take: it ends before only if this
-        # replica dies.
-        lease = self._wait_seconds + self._calls.seconds + 1
+        # Longer than all of it can take: it ends before only if this replica dies.
+        lease = self._wait_seconds + self._calls.longest
         return await lull.ask(
             lambda: shared.get_or_claim(user_id, better_than=better_than, lease_seconds=lease)
         )
 
     async def _from_cognito(self, user_id: str, *, background: bool) -> KeptToken:
+        """What was answered and could not be noted is noted first: it is as good as ever, and
+        another call would count.
+        """
+        kept = self._unnoted.get(user_id)
+        if kept is None or self._clock() >= kept.refresh_after:
+            kept = await self._answered(user_id, background=background)
+            self._unnoted.put(user_id, kept)
+        await self._note(user_id, kept.open_id)
+        self._unnoted.drop(user_id)
+        return kept
+
+    async def _answered(self, user_id: str, *, background: bool) -> KeptToken:
         asked_at = self._clock()
 
         async def ask() -> OpenIdToken:
@@ -112,7 +127,6 @@ class Asking:
             return await self._pool.open_id_token(user_id, seconds=self._token_seconds)
 
         open_id = await self._calls.call(ask, background=background)
-        await self._note(user_id, open_id)
         life = timedelta(seconds=self._token_seconds)
         return KeptToken(
             open_id=open_id,
@@ -129,6 +143,7 @@ class Asking:
             replaced = await self._identities.note(user_id, open_id.identity_id)
         except IdentityConflictError:
             _log.error("identity.conflict", user_id=user_id, pool_id=self._pool.pool_id)
+            self._unnoted.drop(user_id)
             raise
         if replaced is not None:
             # The folder changed with it: what was uploaded before lies under the old one.
@@ -139,6 +154,13 @@ class Asking:
                 before=replaced,
                 now=open_id.identity_id,
             )
+
+    def _settle_soon(self, user_id: str, kept: KeptToken | None, claim: Claim | None) -> None:
+        """Nobody waits until the other replicas have been told."""
+        if self._shared is not None and (kept is not None or claim is not None):
+            task = asyncio.create_task(self._settle(user_id, kept, claim))
+            self._settling.add(task)
+            task.add_done_callback(self._settling.discard)
 
     async def _settle(self, user_id: str, kept: KeptToken | None, claim: Claim | None) -> None:
         """Tells the other replicas how it went. One that is not told waits for the lease."""
@@ -152,3 +174,8 @@ class Asking:
                 await lull.ask(lambda: shared.release(user_id, claim))
         except UnavailableError:
             return
+
+    async def aclose(self) -> None:
+        """Waits for what is being told; each has a time-out of its own."""
+        if self._settling:
+            await asyncio.wait(self._settling)

@@ -7,12 +7,16 @@ success closes it, a failure opens it again for twice as long.
 
 import random
 from datetime import datetime, timedelta
+from typing import NewType
 
 from errors import CognitoUnavailableError, UploadgateError
 from service.clock import Clock
 
 TOLD_FOR = timedelta(minutes=1)
 LONGEST = timedelta(seconds=30)
+
+Era = NewType("Era", int)
+"""Between one opening or closing and the next: what began in another one is a straggler."""
 
 
 class Breaker:
@@ -42,7 +46,7 @@ class Breaker:
         self._count = 0
         self._openings = 0
         self._tries_at: datetime | None = None
-        self._trying = False
+        self._era = Era(0)
 
     @property
     def is_open(self) -> bool:
@@ -54,34 +58,44 @@ class Breaker:
         if self._tries_at is not None and self._clock() < self._tries_at:
             raise self.refusal()
 
-    def enter(self) -> None:
-        """The same, right before a call. Half open, the call is the one that tries."""
+    def enter(self) -> Era:
+        """The same, right before a call. Half open, the call is the one that tries. How it went is
+        told with what is answered here.
+        """
         self.check_closed()
         if self._tries_at is not None:
             # The next one tries only if this one hangs.
-            self._tries_at, self._trying = self._clock() + self._patience, True
+            self._tries_at = self._clock() + self._patience
+            self._era = Era(self._era + 1)
+        return self._era
 
     def refusal(self) -> UploadgateError:
         left = timedelta() if self._tries_at is None else self._tries_at - self._clock()
         return self._kind(retry_after=max(1, -(-left // timedelta(seconds=1))))
 
-    def failed(self, error: UploadgateError) -> None:
+    def failed(self, error: UploadgateError, era: Era) -> None:
+        """A call that began before it opened, or closed, says nothing new."""
         now = self._clock()
         self._kind, self._told_until = type(error), now + TOLD_FOR
+        if era != self._era:
+            return
         self._count += 1
-        # Calls that were under way when it opened fail after it: they say nothing new.
-        if self._trying or (self._tries_at is None and self._count >= self._most):
+        if self._tries_at is not None or self._count >= self._most:
             self._open(now)
 
     def _open(self, now: datetime) -> None:
         pause = min(LONGEST, self._first * 2 ** min(self._openings, 16))
         self._openings += 1
         self._tries_at = now + pause * (1 - self._jitter.random() / 4)
-        self._trying = False
+        self._era = Era(self._era + 1)
 
-    def succeeded(self) -> None:
+    def succeeded(self, era: Era) -> None:
+        if era != self._era:
+            return
+        if self._tries_at is not None:
+            self._era = Era(self._era + 1)
         self._count = self._openings = 0
-        self._tries_at, self._trying = None, False
+        self._tries_at = None
         self._told_until = self._clock()
 
     def check(self) -> None:

@@ -6,24 +6,34 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from errors import CognitoUnavailableError, IdentityConflictError, UploadgateError
-from service.grants.breaker import Breaker
+from service.grants.breaker import Breaker, Era
 from service.grants.turns import Turns
 
 T = TypeVar("T")
 _PAUSE = 0.1  # seconds
+_AT_ONCE = 1.0  # seconds, beyond the turn
 _MOST_RETRIES = 10.0
 
 
 class Calls:
     """`most` under way at once; `seconds` is what one takes at the longest, `within` the longest
-    wait for its turn.
+    wait for its turn. `own_trouble` are the errors that tell of one user, not of Cognito.
     """
 
     def __init__(
-        self, turns: Turns, breaker: Breaker, *, most: int, seconds: float, within: float
+        self,
+        turns: Turns,
+        breaker: Breaker,
+        *,
+        most: int,
+        seconds: float,
+        within: float,
+        own_trouble: tuple[type[UploadgateError], ...] = (IdentityConflictError,),
     ) -> None:
         self.breaker = breaker
-        self.seconds = seconds
+        # Its turn, the call, and both once more.
+        self.longest = 2 * (within + seconds) + _AT_ONCE
+        self._own_trouble = own_trouble
         self._turns = turns
         self._within = within
         self._places = asyncio.Semaphore(most)
@@ -34,10 +44,13 @@ class Calls:
         and what `ask` raises. What failed at once is tried once more, in a turn of its own, as
         long as few calls fail.
         """
+        clock = asyncio.get_running_loop().time
+        began = clock()
         try:
             return await self._once(ask, background=background)
         except CognitoUnavailableError as error:
-            if not error.passing or not self._retries.take():
+            slow = clock() - began > self._within + _AT_ONCE
+            if slow or not error.passing or not self._retries.take():
                 raise
         await asyncio.sleep(_PAUSE * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
         return await self._once(ask, background=background)
@@ -49,19 +62,19 @@ class Calls:
             raise CognitoUnavailableError("Too many calls wait for Cognito", retry_after=2)
         async with self._places:
             await self._turns.wait(within=self._within, background=background)
-            self.breaker.enter()  # after the turn: it may have opened meanwhile
-            return await self._answered(ask)
+            # After the turn: it may have opened meanwhile.
+            return await self._answered(ask, self.breaker.enter())
 
-    async def _answered(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def _answered(self, ask: Callable[[], Awaitable[T]], era: Era) -> T:
         try:
             answer = await ask()
-        except IdentityConflictError:
-            self.breaker.succeeded()  # this user's own trouble: Cognito has answered
+        except self._own_trouble:
+            self.breaker.succeeded(era)  # this user's own: Cognito has answered
             raise
         except UploadgateError as error:
-            self.breaker.failed(error)
+            self.breaker.failed(error, era)
             raise
-        self.breaker.succeeded()
+        self.breaker.succeeded(era)
         self._retries.earn()
         return answer
 

@@ -5,8 +5,8 @@ from typing import Protocol
 
 import structlog
 
-from errors import CognitoNotConfiguredError, InternalError
-from service.clock import Clock
+from errors import CognitoNotConfiguredError, CognitoRefusedError, InternalError
+from service.clock import Clock, steady_now
 from service.grants.calls import Calls
 from service.grants.fallback import OBSTACLES, reason_of
 from service.grants.folders import identity_folder, identity_of, user_folder
@@ -56,13 +56,19 @@ class Grants:
     """
 
     def __init__(
-        self, room: PoolRoom | None, *, policy: CredentialsPolicy, place: Place, clock: Clock
+        self,
+        room: PoolRoom | None,
+        *,
+        policy: CredentialsPolicy,
+        place: Place,
+        clock: Clock,
+        steady: Clock = steady_now,
     ) -> None:
         self._room = room
         self._policy = policy
         self._place = place
         self._clock = clock
-        self._fallbacks = Tally(_tell_of_fallbacks, clock)
+        self._fallbacks = Tally(_tell_of_fallbacks, steady)
 
     def ready(self, user_id: str, mode: Mode) -> CognitoGrant | None:
         """The grant that needs nothing but what this process has, which is the rule; else None."""
@@ -129,7 +135,11 @@ class Grants:
         """For thin clients: the service itself calls GetCredentialsForIdentity."""
         room = self._allowed_room()
         kept = await room.tokens.token(user_id, insists=True)
-        credentials = await room.exchanges.call(lambda: room.pool.credentials(kept.open_id))
+        try:
+            credentials = await room.exchanges.call(lambda: room.pool.credentials(kept.open_id))
+        except CognitoRefusedError:
+            room.tokens.forget(user_id)  # of an identity that was deleted there, say
+            raise
         return Exchanged(
             credentials=credentials,
             place=self._place,

@@ -2,22 +2,25 @@
 
 import asyncio
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
 from errors import (
     CognitoThrottledError,
     CognitoUnavailableError,
+    IdentityConflictError,
     UploadgateError,
 )
-from service.clock import Clock
+from service.clock import Clock, steady_now
 from service.grants.asking import Asking
 from service.grants.lru import Recent
 from service.grants.model import KeptToken
 from service.grants.tally import Tally
 
 _log = structlog.get_logger("uploadgate.grants")
+CONFLICT_TOLD_FOR = timedelta(minutes=1)
+_MOST_CONFLICTS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +52,24 @@ class Tokens:
     when its callers have stopped waiting: what it brings is for when they ask again.
     """
 
-    def __init__(self, asking: Asking, *, waits: Waits, most_kept: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        asking: Asking,
+        *,
+        waits: Waits,
+        most_kept: int,
+        clock: Clock,
+        steady: Clock = steady_now,
+    ) -> None:
         self._asking = asking
         self._waits = waits
         self._clock = clock
+        self._steady = steady
         self._kept: Recent[KeptToken] = Recent(most_kept)
         self._flights: dict[str, _Flight] = {}
-        self._no_room_until = clock()
-        self._kept_on = Tally(_tell_of_kept_on, clock)
+        self._no_room_until = steady()
+        self._kept_on = Tally(_tell_of_kept_on, steady)
+        self._conflicts: Recent[datetime] = Recent(_MOST_CONFLICTS)
 
     def ready(self, user_id: str) -> KeptToken | None:
         """The token that is kept, if it need not be replaced yet. Waits for nothing."""
@@ -66,7 +79,7 @@ class Tokens:
         now = self._clock()
         if now >= kept.refresh_after:
             return None
-        if now >= kept.refresh_after - self._waits.early and now >= self._no_room_until:
+        if now >= kept.refresh_after - self._waits.early and self._steady() >= self._no_room_until:
             self._fetch_in_background(user_id)
         return kept
 
@@ -77,29 +90,43 @@ class Tokens:
         kept = self.ready(user_id)
         if kept is not None:
             return kept
+        self._refuse_known_conflict(user_id)
+        old = self._still_good(user_id)
         try:
-            return await self._flown(user_id, insists=insists)
+            return await self._flown(user_id, patient=insists and old is None)
+        except IdentityConflictError:
+            self._conflicts.put(user_id, self._steady() + CONFLICT_TOLD_FOR)
+            raise
         except UploadgateError as error:
-            old = self._still_good(user_id)
             if old is None:
                 raise
             self._kept_on.count(error.code)
             return old
 
-    async def _flown(self, user_id: str, *, insists: bool) -> KeptToken:
+    def _refuse_known_conflict(self, user_id: str) -> None:
+        """What only an operator can mend is not asked for again and again."""
+        until = self._conflicts.get(user_id)
+        if until is not None and self._steady() < until:
+            raise IdentityConflictError
+
+    def forget(self, user_id: str) -> None:
+        """One that Cognito does not take back."""
+        self._kept.drop(user_id)
+
+    async def _flown(self, user_id: str, *, patient: bool) -> KeptToken:
         flight = self._flights.get(user_id) or self._start(user_id, background=False)
         try:
-            return await self._landing(flight, insists=insists)
+            return await self._landing(flight, patient=patient)
         except CognitoThrottledError:
             if not flight.background:
                 raise
             # There was no room for one that nobody waited for: somebody does now.
             flight = self._flights.get(user_id) or self._start(user_id, background=False)
-            return await self._landing(flight, insists=insists)
+            return await self._landing(flight, patient=patient)
 
-    async def _landing(self, flight: _Flight, *, insists: bool) -> KeptToken:
+    async def _landing(self, flight: _Flight, *, patient: bool) -> KeptToken:
         waits = self._waits
-        trouble = self._asking.in_trouble and not insists
+        trouble = self._asking.in_trouble and not patient
         seconds = waits.trouble_seconds if trouble else waits.caller_seconds
         done, _ = await asyncio.wait([flight.task], timeout=seconds)
         if not done:
@@ -131,7 +158,7 @@ class Tokens:
         # Asked for here, too: of whom nobody waits any more, nobody else does.
         error = None if flight.task.cancelled() else flight.task.exception()
         if flight.background and isinstance(error, UploadgateError):
-            self._no_room_until = self._clock() + timedelta(seconds=error.retry_after or 1)
+            self._no_room_until = self._steady() + timedelta(seconds=error.retry_after or 1)
 
     def _still_good(self, user_id: str) -> KeptToken | None:
         kept = self._kept.get(user_id)
@@ -145,3 +172,4 @@ class Tokens:
             flight.cancel()
         if flights:
             await asyncio.wait(flights, timeout=self._waits.caller_seconds)
+        await self._asking.aclose()

@@ -20,8 +20,9 @@ Now = Callable[[], float]
 
 class Turns:
     """`rate` None: no limit. `spare` serves while `rate` is away (Postgres for Redis); `lull` is
-    shared by all that lives there. `now` in seconds. Of `spread` seconds some are drawn for each
-    Retry-After.
+    shared by all that lives there, and no two turns come closer than `apart` seconds then, a
+    little less than the rate's own spacing. `now` in seconds. Of `spread` seconds some are drawn
+    for each Retry-After.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Turns:
         *,
         spare: CallRate | None = None,
         lull: Lull | None = None,
+        apart: float = 0.0,
         now: Now,
         spread: int = SPREAD,
     ) -> None:
@@ -38,6 +40,8 @@ class Turns:
         self._lull = lull
         self._now = now
         self._spread = spread
+        self._apart = apart
+        self._free_at = float("-inf")
 
     async def wait(self, *, within: float, background: bool = False) -> None:
         """Returns at the caller's turn. Raises CognitoThrottledError where it would come later
@@ -55,11 +59,24 @@ class Turns:
         end = self._now() + within
         for _ in range(_ROUNDS):
             left = max(0.0, end - self._now())
-            turn_at = self._now() + await self._turn(rate, within=left, background=background)
+            wait = await self._turn(rate, within=left, background=background)
+            turn_at = self._behind_the_last(self._now() + wait)
+            if turn_at > end + LATENESS:
+                break
             await asyncio.sleep(max(0.0, turn_at - self._now()))
             if self._now() - turn_at <= LATENESS:
                 return
         raise CognitoThrottledError(retry_after=1)
+
+    def _behind_the_last(self, turn_at: float) -> float:
+        """Where the spare has just taken over, or given back, turns of both would lie on top of one
+        another.
+        """
+        if self._spare is None:
+            return turn_at
+        turn_at = max(turn_at, self._free_at)
+        self._free_at = turn_at + self._apart
+        return turn_at
 
     async def _turn(self, rate: CallRate, *, within: float, background: bool) -> float:
         if self._spare is None or self._lull is None:

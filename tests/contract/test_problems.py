@@ -99,6 +99,18 @@ def test_a_client_always_hears_how_long_to_wait() -> None:
     assert problems.headers_of(errors.OverloadedError(retry_after=9))["Retry-After"] == "9"
 
 
+def test_a_bound_that_was_met_is_told_in_structured_fields() -> None:
+    limit = errors.RateLimit("cognito", quota=50, window=1, remaining=0, reset=2)
+    headers = problems.headers_of(errors.CognitoThrottledError(rate_limit=limit))
+    assert headers["RateLimit-Policy"] == '"cognito";q=50;w=1'
+    assert headers["RateLimit"] == '"cognito";r=0;t=2'
+
+
+@EVERY
+def test_without_a_bound_none_is_told(kind: type[UploadgateError]) -> None:
+    assert not {"RateLimit", "RateLimit-Policy"} & problems.headers_of(kind()).keys()
+
+
 @EVERY
 def test_an_example_of_it_stands_in_the_document(kind: type[UploadgateError]) -> None:
     entry = problems.responses(kind)[STATUS[kind].value]

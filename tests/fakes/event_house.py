@@ -77,6 +77,9 @@ class EventHouse:
     def page(self, headers: dict[str, str] | None = None, **scope: Any) -> Page:
         return Page(TOKEN | (headers or {}), state=self.state, **scope)
 
+    def stands(self, _: Caller) -> bool:
+        return True
+
     @property
     def state(self) -> dict[str, Any]:
         return {"services": SimpleNamespace(accounts=self, streams=self.streams)}

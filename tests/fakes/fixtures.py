@@ -32,7 +32,8 @@ async def forget(grants: Grants) -> None:
     await room.tokens.aclose()
     room.tokens._kept._values.clear()
     for calls in (room.calls, room.exchanges):
-        calls.breaker.succeeded()
+        calls.breaker.succeeded(calls.breaker._era)
+    room.tokens._conflicts._values.clear()
 
 
 @pytest.fixture

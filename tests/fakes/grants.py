@@ -3,7 +3,14 @@
 import asyncio
 from datetime import datetime, timedelta
 
-from errors import CognitoThrottledError, RateLimit, UnavailableError
+from errors import (
+    CognitoRefusedError,
+    CognitoThrottledError,
+    IdentityConflictError,
+    RateLimit,
+    UnavailableError,
+    UploadgateError,
+)
 from service.grants.asking import Asking
 from service.grants.breaker import Breaker
 from service.grants.calls import Calls
@@ -115,26 +122,30 @@ class GrantHouse:
             lull=self.lull,
         )
         waits = Waits(caller_seconds=wait_seconds, early=EARLY, trouble_seconds=0)
-        self.tokens = Tokens(asking, waits=waits, most_kept=kept, clock=self.clock)
+        self.tokens = Tokens(
+            asking, waits=waits, most_kept=kept, clock=self.clock, steady=self.clock
+        )
         room = PoolRoom(
             pool=self.pool,
             tokens=self.tokens,
             identities=identities,
             calls=self.calls,
-            exchanges=self._calls(Turns(None, now=now), most),
+            exchanges=self._calls(Turns(None, now=now), most, CognitoRefusedError),
         )
         self.grants = Grants(
             room if configured else None,
             policy=policy or Policy([Profile()]),
             place=PLACE,
             clock=self.clock,
+            steady=self.clock,
         )
 
-    def _calls(self, turns: Turns, most: int) -> Calls:
+    def _calls(self, turns: Turns, most: int, *own: type[UploadgateError]) -> Calls:
         breaker = Breaker(
             self.clock, failures=self._to_open, pause=PAUSE, patience=timedelta(seconds=10)
         )
-        return Calls(turns, breaker, most=most, seconds=4, within=1)
+        own_trouble: tuple[type[UploadgateError], ...] = (IdentityConflictError, *own)
+        return Calls(turns, breaker, most=most, seconds=4, within=1, own_trouble=own_trouble)
 
     def _seconds(self) -> float:
         return self.clock().timestamp()

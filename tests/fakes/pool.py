@@ -22,6 +22,7 @@ class MemoryPool:
         self.pool_id = POOL
         self.identities: dict[str, str] = {}
         self.failures: list[Exception] = []
+        self.refusals: list[Exception] = []  # of credentials alone
         self.calls = 0
         self.hold: asyncio.Event | None = None
 
@@ -37,6 +38,8 @@ class MemoryPool:
     async def credentials(self, open_id: OpenIdToken) -> TemporaryCredentials:
         self.calls += 1
         assert open_id.token == TOKEN
+        if self.refusals:
+            raise self.refusals.pop(0)
         if self.failures:
             raise self.failures.pop(0)
         return TemporaryCredentials(

@@ -3,13 +3,15 @@ balancer in front.
 """
 
 import asyncio
+import json
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -52,6 +54,14 @@ class Replica(ServiceProcess):
             await self.process.wait()
 
 
+@dataclass(frozen=True)
+class Newcomer:
+    """A user of whom no replica has heard."""
+
+    id: str
+    headers: dict[str, str] = field(repr=False)
+
+
 @dataclass
 class Fleet:
     replicas: list[Replica]
@@ -64,28 +74,27 @@ class Fleet:
     """By the load balancer."""
     _tokens: AccessTokens = field(repr=False)
 
-    def newcomer(self) -> dict[str, str]:
-        """The headers of a user of whom no replica has heard. Passwords are left out: to hash
-        hundreds takes longer than all the rest.
-        """
-        name = f"user-{secrets.token_hex(8)}"
-        token = self._tokens.issue(f"usr_{secrets.token_hex(16)}", name, [UPLOADS])
-        return {"Authorization": f"Bearer {token}"}
+    def newcomer(self) -> Newcomer:
+        """Without a password: to hash hundreds takes longer than all the rest."""
+        user_id = f"usr_{secrets.token_hex(16)}"
+        token = self._tokens.issue(user_id, f"user-{user_id[-8:]}", [UPLOADS])
+        return Newcomer(user_id, {"Authorization": f"Bearer {token}"})
 
     @classmethod
     @asynccontextmanager
     async def running(
-        cls, directory: Path, *, replicas: int = REPLICAS, **more: str
+        cls, directory: Path, settings: Mapping[str, str] | None = None
     ) -> AsyncIterator["Fleet"]:
-        """`more` are settings of all replicas."""
+        """`settings` are the replicas' beside those they need."""
         async with AsyncExitStack() as life:
             socket, redis = life.enter_context(_servers())
             database = await life.enter_async_context(postgres_database(socket))
             cognito = await life.enter_async_context(CognitoStub.running())
             store = await life.enter_async_context(HttpStub.serving(Reply(200)))
             prefix = f"fleet-{secrets.token_hex(4)}"
-            environment = _environment(database, redis.url, prefix, cognito.url, store.url) | more
-            services = [_replica(directory, environment) for _ in range(replicas)]
+            environment = _environment(database, redis.url, prefix, cognito.url, store.url)
+            environment |= settings or {}
+            services = [_replica(directory, environment) for _ in range(REPLICAS)]
             for service in services:
                 life.push_async_callback(service.kill)
             await asyncio.gather(*(service.start() for service in services))
@@ -101,6 +110,39 @@ def client(url: str) -> httpx.AsyncClient:
     """With as many connections as there are requests at once, all kept."""
     limits = httpx.Limits(max_connections=1000, max_keepalive_connections=1000)
     return httpx.AsyncClient(base_url=url, trust_env=False, timeout=30, limits=limits)
+
+
+async def at_once(port: int, users: Sequence[Newcomer], modes: Sequence[str]) -> list[Any]:
+    """A grant for each, as httpx.Response: all are connected before the first one asks. A client
+    that does more than this makes a trickle of a crowd.
+    """
+    pipes = [await asyncio.open_connection("127.0.0.1", port) for _ in users]
+    for (_, writer), user, mode in zip(pipes, users, modes, strict=True):
+        writer.write(_request(user, json.dumps({"mode": mode})))
+    async with asyncio.timeout(60):
+        answers = await asyncio.gather(*(reader.read() for reader, _ in pipes))
+    for _, writer in pipes:
+        writer.close()
+    return [_response(answer) for answer in answers]
+
+
+def _request(user: Newcomer, body: str) -> bytes:
+    headers = {
+        **user.headers,
+        "Host": "fleet",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"POST /v1/credentials HTTP/1.1\r\n{lines}\r\n{body}".encode()
+
+
+def _response(answer: bytes) -> httpx.Response:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = [tuple(line.split(": ", 1)) for line in lines]
+    return httpx.Response(int(status.split(" ")[1]), headers=headers, content=body)  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -126,7 +168,9 @@ def _tokens(environment: dict[str, str]) -> AccessTokens:
     )
 
 
-def _environment(database: str, redis: str, prefix: str, cognito: str, store: str) -> dict[str, str]:
+def _environment(
+    database: str, redis: str, prefix: str, cognito: str, store: str
+) -> dict[str, str]:
     return {
         "UPLOADGATE_ENVIRONMENT": "development",
         "UPLOADGATE_DATABASE__URL": database,

@@ -15,6 +15,7 @@ import pytest_asyncio
 
 from tests.integration import fleet
 from tests.integration.fleet import Fleet
+from tests.integration.stack import eventually
 
 WORKERS = 24
 UPLOAD = {"filename": "a.txt", "size": 5, "transport": "presigned"}
@@ -86,10 +87,12 @@ class Load:
                     self.failures.append(f"{ask.__name__}: {answer.status_code} {answer.text}")
 
     async def goes_on(self, requests: int = 100) -> None:
-        before = self.answers.total()
-        async with asyncio.timeout(30):
-            while self.answers.total() < before + requests:
-                await asyncio.sleep(0.05)
+        enough = self.answers.total() + requests
+
+        async def reached() -> bool:
+            return self.answers.total() >= enough
+
+        await eventually(reached, "requests are answered")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -102,7 +105,7 @@ async def test_replicas_are_replaced_one_by_one_under_load_and_no_request_fails(
     ships: Fleet,
 ) -> None:
     load = Load()
-    async with load.running(ships.balancer.url, ships.newcomer()):
+    async with load.running(ships.balancer.url, ships.newcomer().headers):
         for replica in ships.replicas:
             await load.goes_on()
             assert await replica.stop() == 0
@@ -118,7 +121,7 @@ async def test_a_client_with_kept_connections_to_a_replica_that_stops_loses_no_r
     """Connections it could not make any more are no request it has sent."""
     replica = ships.replicas[0]
     load = Load()
-    async with load.running(replica.url, ships.newcomer()):
+    async with load.running(replica.url, ships.newcomer().headers):
         await load.goes_on()
         assert await replica.stop() == 0
     await replica.start()
@@ -130,5 +133,3 @@ def _told(ships: Fleet, load: Load) -> str:
     log = ships.balancer.log.read_text().splitlines()
     odd = [line for line in log if "Server" in line or " 50" in line]
     return "\n".join([*load.failures[:10], *odd[-30:]])
-
-

@@ -284,3 +284,27 @@ async def test_a_caller_that_leaves_in_between_spoils_nothing(
     with pytest.raises(asyncio.CancelledError):
         await asking
     assert await asked(one) == kept()
+
+
+@pytest.mark.parametrize("poison", ["list", "string", "empty", "hash of nothing"])
+async def test_what_is_not_ours_stands_in_nobodys_way(house: House, poison: str) -> None:
+    tokens = await house.replica()
+    match poison:
+        case "list":
+            await house.client.rpush(TOKEN_KEY, "x")
+        case "string":
+            await house.client.set(TOKEN_KEY, "x")
+        case "empty":
+            await house.client.hset(TOKEN_KEY, mapping={"refresh": 2**60, "sealed": ""})
+        case _:
+            await house.client.hset(TOKEN_KEY, "refresh", "x")
+    claim = await asked(tokens)
+    assert isinstance(claim, str)
+    await tokens.keep(ADA, kept(), Claim(claim))
+    assert await asked(tokens) == kept()
+
+
+async def test_a_claim_without_an_end_is_nobodys(house: House) -> None:
+    tokens = await house.replica()
+    await house.client.set(CLAIM_KEY, "x")
+    assert isinstance(await asked(tokens), str)

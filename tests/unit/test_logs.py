@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import structlog
 
-from logs import strike_secrets
+from logs import AccessRecord, strike_secrets
 from service.uploads.operation_tickets import Operation, OperationTickets
 from tests.fakes.clock import Clock
 from tests.fakes.house import captured_logs
@@ -20,6 +20,7 @@ COMPANION = "upt_5xJ0mX3rT7mJm1bq8Zk2v9Q4hY6nW0cLd3sFgAeUiOp"
 OPERATION = OperationTickets(
     ["a-signing-key-of-thirty-two-chars"], life=timedelta(hours=1), clock=Clock()
 ).issue(Operation.COMPLETE, upload(), "mp_1")
+WEBHOOK = "whsec_5xJ0mX3rT7mJm1bq8Zk2v9Q4hY6nW0cLd3sF"
 URL = "https://s3.example/k?X-Amz-Credential=AKIA%2F1&X-Amz-Date=1&X-Amz-Signature=abcdef0123"
 
 
@@ -98,6 +99,75 @@ def test_a_line_is_one_json_object_with_its_level_time_and_logger() -> None:
     assert (ours["event"], ours["level"], ours["status"]) == ("request", "info", 200)
     assert (ours["logger"], ours["timestamp"][-1]) == ("uploadgate.access", "Z")
     assert (theirs["event"], theirs["logger"]) == ("two\nlines", "uvicorn.error")
+
+
+ACCESS: dict[str, Any] = {
+    "method": "POST",
+    "route": "/v1/uploads/{upload_id}/parts",
+    "upload_id": "upl_00000000000000000000000000000000",
+    "status": 200,
+    "milliseconds": 0.25,
+    "bytes_sent": 12,
+    "client": "192.0.2.1",
+    "event": "request",
+    "request_id": "abc",
+}
+
+
+def access_line(shape: str = "json", **values: Any) -> str:
+    with captured_logs(shape) as written:
+        record = AccessRecord("uploadgate.access", logging.INFO, {**ACCESS, **values})
+        logging.getLogger("uploadgate.access").handle(record)
+    (line,) = written.getvalue().splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"upload_id": None, "client": None},
+        {"upload_id": "None", "request_id": "None"},
+        {"client": "2001:db8::1", "request_id": "a.b_c-D"},
+        {"milliseconds": 0.0, "status": 0, "bytes_sent": 0},
+        {"milliseconds": 1e9},
+    ],
+)
+def test_an_access_line_is_like_every_other(values: dict[str, Any]) -> None:
+    told = {**ACCESS, **values}
+    bound = {name: told.pop(name) for name in ("event", "request_id")}
+    with (
+        captured_logs() as written,
+        structlog.contextvars.bound_contextvars(request_id=bound["request_id"]),
+    ):
+        structlog.get_logger("uploadgate.access").info(bound["event"], **told)
+    quick, usual = _parsed(access_line(**values)), _parsed(written.getvalue())
+    assert quick.pop("timestamp")[-1] == usual.pop("timestamp")[-1] == "Z"
+    assert list(quick.items()) == list(usual.items())
+    assert AccessRecord("n", logging.INFO, {**ACCESS, **values}).plain() is not None
+
+
+@pytest.mark.parametrize("shape", ["json", "console"])
+@pytest.mark.parametrize("name", ["method", "upload_id", "client", "request_id"])
+@pytest.mark.parametrize("secret", [JWT, REFRESH, COMPANION, OPERATION, WEBHOOK, 'a"b\nc'])
+def test_no_access_line_shows_a_secret(shape: str, name: str, secret: str) -> None:
+    line = access_line(shape, **{name: secret})
+    assert secret not in line
+    if shape == "json":
+        assert list(_parsed(line)) == list(_parsed(access_line()))
+
+
+def test_an_access_line_is_readable_on_a_console() -> None:
+    line = access_line("console")
+    assert "{" not in line.replace(ACCESS["route"], "")
+    assert all(f"{name}={ACCESS[name]}" in line for name in ("method", "status", "client"))
+
+
+def test_where_logs_are_set_up_otherwise_an_access_line_is_a_plain_record() -> None:
+    record = AccessRecord("uploadgate.access", logging.INFO, ACCESS)
+    assert logging.Formatter("%(levelname)s %(name)s %(message)s").format(record) == (
+        "INFO uploadgate.access request"
+    )
 
 
 @pytest.mark.parametrize("library", ["botocore.auth", "aiobotocore", "httpx", "sqlalchemy.engine"])

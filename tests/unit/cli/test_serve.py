@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 import typer
 import uvicorn
+from typer.testing import CliRunner
 
 from cli import serve
 from cli.configuration import REFUSED
 from cli.http_protocol import BoundedHttpProtocol
+from cli.main import app
 from cli.serve import DrainingServer
-from settings import HttpSettings
+from settings import HttpSettings, Settings
 
 
 class Scheduled:
@@ -108,14 +110,71 @@ def test_what_uvicorn_is_told() -> None:
     assert (config.timeout_keep_alive, config.workers) == (61, 1)
 
 
-@pytest.mark.parametrize("url", ["sqlite+aiosqlite:///x.db", "postgresql+asyncpg://h/d"])
-def test_more_than_one_worker_is_refused(
-    url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+SQLITE, POSTGRES = "sqlite+aiosqlite:///x.db", "postgresql+asyncpg://ada:secret@h/d"
+PRODUCTION = {
+    "UPLOADGATE_ENVIRONMENT": "production",
+    "UPLOADGATE_PUBLIC_URL": "https://uploads.example",
+    "UPLOADGATE_AUTH__SIGNING_KEY": "a-signing-key-of-thirty-two-chars",
+}
+
+
+@pytest.mark.parametrize("url", [SQLITE, POSTGRES])
+@pytest.mark.parametrize("number", [-1, 0, 2])
+def test_any_other_number_of_processes_than_one_is_refused(
+    url: str, number: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("UPLOADGATE_ENVIRONMENT", "development")
     monkeypatch.setenv("UPLOADGATE_DATABASE__URL", url)
-    assert serve.run(2) == REFUSED
-    assert ("SQLite" in capsys.readouterr().err) is url.startswith("sqlite")
+    assert serve.run(number) == REFUSED
+    told = capsys.readouterr().err
+    assert f"--workers (or WEB_CONCURRENCY) is {number}" in told
+    assert "start more replicas" in told
+    assert ("set UPLOADGATE_DATABASE__URL to a Postgres" in told) is (url == SQLITE)
+    assert "secret" not in told
+
+
+def test_so_is_one_that_the_environment_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some platforms set it by themselves."""
+    asked: list[int] = []
+
+    def run(workers: int) -> int:
+        asked.append(workers)
+        return REFUSED
+
+    monkeypatch.setattr(serve, "run", run)
+    ended = CliRunner().invoke(app, ["serve"], env={"WEB_CONCURRENCY": "4"})
+    assert (ended.exit_code, asked) == (REFUSED, [4])
+
+
+@pytest.mark.parametrize(
+    ("url", "redis", "environment", "refused"),
+    [
+        (SQLITE, "redis://:hidden@h", "production", True),
+        (SQLITE, "redis://:hidden@h", "development", False),
+        (SQLITE, None, "production", False),
+        (POSTGRES, "redis://:hidden@h", "production", False),
+    ],
+)
+def test_redis_beside_sqlite_is_refused_in_production(  # noqa: PLR0917 - one case
+    url: str,
+    redis: str | None,
+    environment: str,
+    refused: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Somebody means to run replicas, and each would have records of its own."""
+    values = {**PRODUCTION, "UPLOADGATE_ENVIRONMENT": environment, "UPLOADGATE_DATABASE__URL": url}
+    if redis is not None:
+        values["UPLOADGATE_REDIS__URL"] = redis
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    told = serve._refusal(Settings(), 1)
+    assert (told is not None) is refused
+    if told is not None:
+        assert "UPLOADGATE_REDIS__URL" in told
+        assert "UPLOADGATE_DATABASE__URL" in told
+        assert "hidden" not in told
 
 
 def test_refused_settings_are_named_without_their_values(

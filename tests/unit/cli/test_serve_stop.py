@@ -245,6 +245,7 @@ async def test_a_request_that_came_while_the_loop_was_busy_is_read_before_an_idl
     async with House(keep_alive_seconds=1) as house:
         client = await house.kept()
         [connection] = house.server.server_state.connections
+        assert isinstance(connection, BoundedHttpProtocol)
         connection.timeout_keep_alive_handler()  # its time is over
         client.send(REQUEST)
         assert (await client.until(b"hello")).startswith(b"HTTP/1.1 200 ")

@@ -1,13 +1,13 @@
 """One line a request, with nothing in it that may be secret."""
 
 import json
+import logging
 from io import StringIO
 from typing import Any
 
 import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
-from structlog.testing import capture_logs
 
 from errors import UnavailableError
 from routers.middleware.access_log import AccessLog
@@ -60,23 +60,58 @@ async def test_neither_is_it_where_a_failure_is_told(
     assert "/v1/uploads/upl_0" not in written.getvalue()
 
 
-async def test_health_checks_do_not_fill_the_log() -> None:
-    with capture_logs() as found:
-        for path in ("/livez", "/readyz", "/other"):
-            await Call(path).to(AccessLog(ok))
-    assert [line["log_level"] for line in found] == ["debug", "debug", "info"]
+async def test_health_checks_do_not_fill_the_log(written: StringIO) -> None:
+    for path in ("/livez", "/readyz", "/other"):
+        await Call(path).to(AccessLog(ok))
+    assert [line["level"] for line in lines(written)] == ["debug", "debug", "info"]
 
 
-async def test_an_answer_is_counted_in_bytes() -> None:
-    with capture_logs() as found:
-        await Call("/", [body(b"12345")]).to(AccessLog(ok))
-    assert (found[0]["status"], found[0]["bytes_sent"]) == (200, 5)
+async def test_an_answer_is_counted_in_bytes(written: StringIO) -> None:
+    await Call("/", [body(b"12345")]).to(AccessLog(ok))
+    (line,) = lines(written)
+    assert (line["status"], line["bytes_sent"]) == (200, 5)
 
 
-async def test_a_request_that_ends_without_an_answer_is_logged_as_well() -> None:
+async def test_a_request_that_ends_without_an_answer_is_logged_as_well(written: StringIO) -> None:
     async def breaks(scope: Scope, receive: Receive, send: Send) -> None:
         raise ConnectionResetError
 
-    with capture_logs() as found, pytest.raises(ConnectionResetError):
+    with pytest.raises(ConnectionResetError):
         await Call().to(AccessLog(breaks))
-    assert found[0]["status"] == 0
+    assert lines(written)[0]["status"] == 0
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Request-ID": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c3JfMSJ9.c2ln"},
+        {"X-Request-ID": "rt_5xJ0mX3rT7mJm1bq8Zk2v9Q4hY6nW0cLd3sFgAeU"},
+        {"X-Request-ID": "a-upt_5xJ0mX3rT7mJm1bq8Zk2v9Q4hY6nW0cLd3sFg"},
+    ],
+)
+async def test_what_looks_like_a_secret_is_struck_from_an_id(
+    caller: httpx.AsyncClient, written: StringIO, headers: dict[str, str]
+) -> None:
+    answer = await caller.get("/v1/uploads", headers=headers)
+    (line,) = lines(written)
+    assert answer.headers["x-request-id"] == headers["X-Request-ID"]
+    assert "***" in line["request_id"]
+
+
+async def test_what_is_no_id_of_ours_is_searched_for_secrets(
+    caller: httpx.AsyncClient, written: StringIO
+) -> None:
+    ticket = "upt_5xJ0mX3rT7mJm1bq8Zk2v9Q4hY6nW0cLd3sFgAeUiOp"
+    await caller.get(f"/v1/uploads/{ticket}")
+    (line,) = lines(written)
+    assert line["upload_id"] == "***"
+
+
+async def test_nothing_is_made_of_a_line_that_nobody_wants(
+    written: StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("routers.middleware.access_log.AccessRecord", None)
+    monkeypatch.setattr(logging.getLogger(), "level", logging.WARNING)
+    logging.getLogger("uploadgate.access").manager._clear_cache()  # type: ignore[attr-defined]
+    assert (await Call().to(AccessLog(ok))).status == 200
+    assert written.getvalue() == ""

@@ -34,6 +34,7 @@ def gate(app: object, *, concurrent: int = 1, waiting: int = 10, seconds: float 
     return Admission(
         app,  # type: ignore[arg-type]
         max_concurrent=concurrent,
+        max_concurrent_grants=1,
         max_concurrent_webhooks=1,
         max_concurrent_relays=1,
         long_bodies=[LONG],
@@ -60,6 +61,8 @@ async def test_who_waits_too_long_is_told_to_come_again() -> None:
     call = await Call().to(gated)
     assert (call.status, call.headers["retry-after"]) == (503, "2")
     assert call.headers["content-type"] == "application/problem+json"
+    assert call.headers["ratelimit-policy"] == '"admission";q=11;w=1'
+    assert call.headers["ratelimit"] == '"admission";r=0;t=2'
     assert b'"overloaded"' in call.sent[1]["body"]
     slow.go.set()
     assert (await first).status == 200
@@ -133,8 +136,12 @@ async def test_who_is_cut_off_while_handled_or_waiting_gives_both_places_back() 
 RELAY = "/v1/uploads/upl_1/content"
 
 
-@pytest.mark.parametrize("paths", list(itertools.permutations([RELAY, "/v1/x", "/v1/webhooks/y"])))
-async def test_webhooks_relays_and_the_rest_do_not_wait_for_one_another(
+GRANT = "/v1/credentials"
+KINDS = [RELAY, "/v1/x", "/v1/webhooks/y", GRANT]
+
+
+@pytest.mark.parametrize("paths", list(itertools.permutations(KINDS)))
+async def test_grants_webhooks_relays_and_the_rest_do_not_wait_for_one_another(
     paths: tuple[str, ...],
 ) -> None:
     slow = Slow()
@@ -144,7 +151,34 @@ async def test_webhooks_relays_and_the_rest_do_not_wait_for_one_another(
         calls.append(asyncio.create_task(Call(path, method="PUT").to(gated)))
         await eventually(functools.partial(lambda many: slow.inside == many, number))
     slow.go.set()
-    assert [(await call).status for call in calls] == [200] * 3
+    assert [(await call).status for call in calls] == [200] * 4
+
+
+async def test_grants_and_exchanges_wait_for_one_another() -> None:
+    slow = Slow()
+    gated = gate(slow, waiting=0)
+    first = asyncio.create_task(Call(GRANT).to(gated))
+    await eventually(lambda: slow.inside == 1)
+    assert (await Call(f"{GRANT}/exchange").to(gated)).status == 503
+    slow.go.set()
+    assert (await first).status == 200
+    assert (await Call(f"{GRANT}/exchange").to(gated)).status == 200
+
+
+async def test_of_thousands_at_once_all_are_answered_and_others_are_heard_meanwhile() -> None:
+    """A health check that comes with them is answered long before the last of them."""
+    answered: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await ok(scope, receive, send)
+        answered.append(scope["path"])
+
+    gated = gate(app, concurrent=5000)
+    calls = [asyncio.create_task(Call().to(gated)) for _ in range(3000)]
+    health = asyncio.create_task(Call("/livez").to(gated))
+    await asyncio.gather(health, *calls)
+    assert {call.result().status for call in calls} == {200}
+    assert answered.index("/livez") <= 64
 
 
 async def test_a_relay_too_many_is_told_at_once_to_come_again() -> None:

@@ -1,8 +1,21 @@
 import httpx
 import pytest
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Receive, Scope, Send
+
+from routers.middleware.cors import Cors
+from tests.fakes.asgi import Call
 
 ORIGIN = "https://app.example"
-EXPOSED = {"etag", "location", "retry-after", "www-authenticate", "x-request-id"}
+EXPOSED = {
+    "etag",
+    "location",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "www-authenticate",
+    "x-request-id",
+}
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
@@ -49,3 +62,38 @@ async def test_a_page_can_read_the_headers_it_needs(caller: httpx.AsyncClient, p
     assert set(exposed) == EXPOSED
     assert answer.headers["access-control-allow-origin"] == ORIGIN
     assert "Origin" in answer.headers["vary"]
+
+
+OTHER = "https://other.example"
+OPTIONS = {
+    "allow_methods": ["GET", "PUT"],
+    "allow_headers": ["Authorization"],
+    "expose_headers": ["ETag", "Location"],
+    "max_age": 600,
+}
+
+
+@pytest.mark.parametrize("allowed", [[], [ORIGIN], [ORIGIN, OTHER], ["*"]])
+@pytest.mark.parametrize("origin", [None, ORIGIN, OTHER, "null", ""])
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+@pytest.mark.parametrize("asks", [{}, {"Access-Control-Request-Method": "PUT"}])
+@pytest.mark.parametrize(
+    "given",
+    [[], [(b"vary", b"Accept")], [(b"access-control-allow-origin", b"x")], [(b"etag", b"1")]],
+)
+async def test_it_answers_as_starlettes_own(
+    allowed: list[str],
+    origin: str | None,
+    method: str,
+    asks: dict[str, str],
+    given: list[tuple[bytes, bytes]],
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": list(given)})
+        await send({"type": "http.response.body", "body": b"x"})
+
+    headers = asks if origin is None else {**asks, "Origin": origin}
+    calls = [Call(headers=headers, method=method) for _ in range(2)]
+    await calls[0].to(CORSMiddleware(app, allow_origins=allowed, **OPTIONS))  # type: ignore[arg-type]
+    await calls[1].to(Cors(app, allow_origins=allowed, **OPTIONS))  # type: ignore[arg-type]
+    assert calls[1].sent == calls[0].sent

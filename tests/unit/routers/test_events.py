@@ -2,15 +2,19 @@
 
 import asyncio
 import json
+from io import StringIO
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from routers.event_stream import ABORT
 from tests.fakes.event_house import EventHouse
 from tests.fakes.event_page import Event, Page, opened
 from tests.fakes.eventually import eventually
+
+
+def lines(written: StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in written.getvalue().splitlines()]
 
 
 async def refused(house: EventHouse, page: Page) -> Any:
@@ -131,17 +135,16 @@ async def test_a_page_that_leaves_is_noticed_at_once() -> None:
     assert len(house.hub) == 0
 
 
-async def test_a_page_that_takes_nothing_is_cut_off() -> None:
+async def test_a_page_that_takes_nothing_is_cut_off(written: StringIO) -> None:
     house = EventHouse(send=0.05)
     page = house.page()
-    with capture_logs() as found:
-        async with opened(house.app, page) as task:
-            await page.next()
-            page.taking.clear()
-            house.happen()
-            async with asyncio.timeout(5):
-                await task
-    assert [line["event"] for line in found] == ["stream.cut_off", "request"]
+    async with opened(house.app, page) as task:
+        await page.next()
+        page.taking.clear()
+        house.happen()
+        async with asyncio.timeout(5):
+            await task
+    assert [line["event"] for line in lines(written)] == ["stream.cut_off", "request"]
     assert not page.ended  # the server sees half an answer, and closes the connection
     assert len(house.hub) == 0
 
@@ -241,7 +244,7 @@ async def test_there_is_nothing_but_listening(method: str) -> None:
 
 
 async def test_a_fault_cuts_the_stream_and_is_told_in_the_log(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, written: StringIO
 ) -> None:
     house = EventHouse()
 
@@ -250,28 +253,26 @@ async def test_a_fault_cuts_the_stream_and_is_told_in_the_log(
 
     monkeypatch.setattr(house.feed, "after", fails)
     page = house.page()
-    with capture_logs() as found:
-        async with opened(house.app, page) as task:
-            await page.next()
-            with pytest.raises(ZeroDivisionError):
-                await task
-    assert [line["event"] for line in found] == ["unhandled error", "request"]
+    async with opened(house.app, page) as task:
+        await page.next()
+        with pytest.raises(ZeroDivisionError):
+            await task
+    assert [line["event"] for line in lines(written)] == ["unhandled error", "request"]
     assert not page.ended
     assert len(house.hub) == 0
 
 
-async def test_the_line_in_the_log_comes_at_the_end_with_what_was_sent() -> None:
+async def test_the_line_in_the_log_comes_at_the_end_with_what_was_sent(written: StringIO) -> None:
     house = EventHouse()
     page = house.page()
-    with capture_logs() as found:
-        async with opened(house.app, page) as task:
-            await page.next()
-            house.happen()
-            await page.next()
-            assert found == []
-            page.leave()
-            await task
-    [line] = found
+    async with opened(house.app, page) as task:
+        await page.next()
+        house.happen()
+        await page.next()
+        assert lines(written) == []
+        page.leave()
+        await task
+    [line] = lines(written)
     assert (line["event"], line["route"], line["status"]) == ("request", "/v1/events", 200)
     assert line["bytes_sent"] == len(page.content)
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from errors import CognitoThrottledError, CognitoUnavailableError
+from errors import CognitoThrottledError, CognitoUnavailableError, UploadgateError
 from service.grants.breaker import LONGEST, TOLD_FOR, Breaker
 from tests.fakes.clock import Clock
 
@@ -44,14 +44,18 @@ def passes(breaker: Breaker, callers: int = 5) -> int:
     return passed
 
 
+def fails(breaker: Breaker, error: UploadgateError | None = None) -> None:
+    breaker.failed(error or CognitoUnavailableError(), breaker.enter())
+
+
 def opened(breaker: Breaker) -> None:
     for _ in range(3):
-        breaker.failed(CognitoUnavailableError())
+        fails(breaker)
 
 
 def test_closed_everybody_passes(breaker: Breaker) -> None:
-    breaker.failed(CognitoUnavailableError())
-    breaker.failed(CognitoUnavailableError())
+    fails(breaker)
+    fails(breaker)
     assert passes(breaker) == 5
     assert not breaker.is_open
 
@@ -64,9 +68,9 @@ def test_so_many_in_a_row_open_it(breaker: Breaker, clock: Clock) -> None:
 
 def test_a_success_between_them_starts_the_count_anew(breaker: Breaker) -> None:
     for _ in range(5):
-        breaker.failed(CognitoUnavailableError())
-        breaker.failed(CognitoUnavailableError())
-        breaker.succeeded()
+        fails(breaker)
+        fails(breaker)
+        breaker.succeeded(breaker.enter())
     assert passes(breaker) == 5
 
 
@@ -80,8 +84,7 @@ def test_half_open_one_tries(breaker: Breaker, clock: Clock) -> None:
 def test_a_trial_that_succeeds_closes_it(breaker: Breaker, clock: Clock) -> None:
     opened(breaker)
     clock.advance(PAUSE)
-    breaker.enter()
-    breaker.succeeded()
+    breaker.succeeded(breaker.enter())
     assert (passes(breaker), breaker.is_open) == (5, False)
 
 
@@ -92,22 +95,29 @@ def test_each_trial_that_fails_doubles_the_pause_up_to_a_bound(
     pause = PAUSE
     for _ in range(8):
         clock.advance(min(pause, LONGEST.total_seconds()))
-        breaker.enter()
-        breaker.failed(CognitoUnavailableError())
+        fails(breaker)
         pause *= 2
         clock.advance(min(pause, LONGEST.total_seconds()) - 0.001)
         assert passes(breaker) == 0
         clock.advance(0.001 - min(pause, LONGEST.total_seconds()))
 
 
-def test_failures_of_calls_that_were_under_way_prolong_nothing(
-    breaker: Breaker, clock: Clock
-) -> None:
+def test_calls_that_were_under_way_say_nothing_new(breaker: Breaker, clock: Clock) -> None:
+    stragglers = [breaker.enter() for _ in range(30)]
     opened(breaker)
-    for _ in range(100):
-        breaker.failed(CognitoUnavailableError())
-    clock.advance(PAUSE)
-    assert passes(breaker) == 1
+    for era in stragglers[:10]:
+        breaker.failed(CognitoUnavailableError(), era)
+        breaker.succeeded(era)
+    clock.advance(PAUSE - 0.001)
+    assert passes(breaker) == 0
+    clock.advance(0.001)
+    trial = breaker.enter()
+    for era in stragglers[10:20]:
+        breaker.failed(CognitoUnavailableError(), era)
+    breaker.succeeded(trial)
+    for era in stragglers[20:]:
+        breaker.failed(CognitoUnavailableError(), era)
+    assert (passes(breaker), breaker.is_open) == (5, False)
 
 
 def test_a_trial_that_hangs_stands_in_nobodys_way_for_ever(breaker: Breaker, clock: Clock) -> None:
@@ -124,7 +134,7 @@ def test_what_is_told_is_the_last_failures_kind_and_nothing_of_its_caller(
     breaker: Breaker, clock: Clock
 ) -> None:
     for _ in range(3):
-        breaker.failed(CognitoThrottledError("for ada", retry_after=5))
+        fails(breaker, CognitoThrottledError("for ada", retry_after=5))
     told = []
     for _ in range(2):
         with pytest.raises(CognitoThrottledError) as raised:
@@ -137,12 +147,12 @@ def test_what_is_told_is_the_last_failures_kind_and_nothing_of_its_caller(
 
 def test_the_check_tells_of_it_for_a_minute(breaker: Breaker, clock: Clock) -> None:
     breaker.check()
-    breaker.failed(CognitoUnavailableError())
+    fails(breaker)
     clock.advance(TOLD_FOR.total_seconds() - 1)
     with pytest.raises(CognitoUnavailableError):
         breaker.check()
     clock.advance(1)
     breaker.check()
-    breaker.failed(CognitoUnavailableError())
-    breaker.succeeded()
+    fails(breaker)
+    breaker.succeeded(breaker.enter())
     breaker.check()

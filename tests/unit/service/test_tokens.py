@@ -5,7 +5,14 @@ from datetime import timedelta
 
 import pytest
 
-from errors import CognitoThrottledError, CognitoUnavailableError, UnavailableError
+from errors import (
+    CognitoRefusedError,
+    CognitoThrottledError,
+    CognitoUnavailableError,
+    IdentityConflictError,
+    UnavailableError,
+)
+from service.grants.tokens import CONFLICT_TOLD_FOR
 from tests.fakes.eventually import eventually
 from tests.fakes.grants import EARLY, LIFE, GrantHouse, MemoryRate, MemoryShared
 
@@ -57,7 +64,7 @@ async def test_what_nobody_waits_for_any_more_is_there_for_the_next_time() -> No
     assert (await house.grants.grant(ADA, "auto")).mode == "presigned"
     with pytest.raises(CognitoUnavailableError) as late:
         await house.grants.grant(ADA, "cognito")
-    assert late.value.retry_after == 1
+    assert late.value.retry_after in {1, 2, 3}
     house.pool.hold.set()
     await house.landed()
     assert ((await house.cognito(ADA)).mode, house.pool.calls) == ("cognito", 1)
@@ -198,8 +205,35 @@ async def test_a_database_that_is_away_hands_out_no_token_without_an_owner() -> 
     house.history.failure = UnavailableError()
     with pytest.raises(UnavailableError):
         await house.grants.grant(ADA, "auto")
+    await house.landed()
     assert (shared.kept, shared.claims) == ({}, {})
     assert house.grants.ready(ADA, "auto") is None
+    # What Cognito has answered is not asked for again.
+    house.history.failure = None
+    assert ((await house.cognito(ADA)).mode, house.pool.calls) == ("cognito", 1)
+
+
+async def test_a_conflict_that_only_an_operator_can_mend_is_not_asked_for_again_and_again() -> None:
+    house = GrantHouse()
+    await house.cognito(ADA)
+    house.pool.identities[EVE] = house.pool.identities[ADA]
+    for _ in range(5):
+        with pytest.raises(IdentityConflictError):
+            await house.grants.grant(EVE, "cognito")
+    assert house.pool.calls == 2
+    house.clock.advance(CONFLICT_TOLD_FOR.total_seconds())
+    house.pool.identities.pop(EVE)
+    assert (await house.cognito(EVE)).mode == "cognito"
+
+
+async def test_one_users_refused_exchange_is_no_trouble_of_cognitos() -> None:
+    house = GrantHouse()
+    house.pool.refusals += [CognitoRefusedError()] * 5
+    for number in range(1, 6):
+        with pytest.raises(CognitoRefusedError):
+            await house.grants.exchange(ADA)
+        assert house.pool.calls == 2 * number  # with another token each time
+    await house.grants.exchange(EVE)
 
 
 async def test_an_exchange_has_a_breaker_of_its_own() -> None:

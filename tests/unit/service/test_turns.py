@@ -20,6 +20,37 @@ class Seconds:
         return self.now
 
 
+class Slow(MemoryRate):
+    """Takes its time to answer."""
+
+    def __init__(self, turns: int, now: Seconds, seconds: float) -> None:
+        super().__init__(turns)
+        self._now = now
+        self._seconds = seconds
+
+    async def turn(self, *, within: float, background: bool = False) -> float:
+        self._now.now += self._seconds
+        return await super().turn(within=within, background=background)
+
+
+async def test_a_turn_counts_from_when_it_was_answered() -> None:
+    now = Seconds()
+    rate = Slow(1, now, 10 * LATENESS)
+    await Turns(rate, now=now).wait(within=2)
+    assert rate.asked == 1
+
+
+async def test_turns_of_both_rates_do_not_lie_on_top_of_one_another() -> None:
+    now, rate, spare = Seconds(), MemoryRate(5), MemoryRate(5)
+    turns = Turns(rate, spare=spare, lull=Lull(now, seconds=2), apart=0.5, now=now)
+    await turns.wait(within=1)
+    rate.away = True
+    with pytest.raises(CognitoThrottledError):
+        await turns.wait(within=0.4)  # the spare has one at once, half a second too early
+    now.now += 1.5
+    await turns.wait(within=0)
+
+
 async def test_without_a_limit_nobody_waits() -> None:
     await Turns(None, now=Seconds()).wait(within=0)
 

@@ -4,6 +4,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -12,7 +13,7 @@ from client.engine.answers import CutError, UnreachableError
 from client.engine.body import Body, Source
 from client.engine.local_file import LocalFile
 from client.engine.pace import Pace
-from client.engine.sending import Sender, _proxy_for
+from client.engine.sending import Sender
 from client.engine.threads import Threads
 from client.engine.watchdog import Watchdog
 from tests.fakes.http_stub import HttpStub
@@ -32,11 +33,12 @@ def told() -> list[int]:
     return []
 
 
-@pytest.fixture
-def source(file_of: FileOf, told: list[int]) -> Iterator[Source]:
+@pytest.fixture(params=[None, 1e15], ids=["poured", "block by block"])
+def source(file_of: FileOf, told: list[int], request: Any) -> Iterator[Source]:
+    """A limit is what has every block pass through this process."""
     file = LocalFile.open(file_of(8 * KIB))
     with Threads(reads=2, calls=1) as threads:
-        yield Source(file, threads, Pace(None), told.append)
+        yield Source(file, threads, Pace(request.param), told.append)
     file.close()
 
 
@@ -175,16 +177,3 @@ async def test_a_redirect_is_not_followed(sender: Sender, source: Source) -> Non
     async with _server(redirects) as url:
         watchdog = Watchdog(5)
         assert (await sender.put(url, {}, Body(source, 0, 1, watchdog), watchdog)).status == 307
-
-
-def test_only_aws_is_reached_through_the_environments_proxy(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy.test:3128")
-    aws = "https://uploads.s3.eu-west-1.amazonaws.com/x"
-    assert _proxy_for(aws) == "http://proxy.test:3128"
-    assert _proxy_for("http://127.0.0.1:8333/x") is None
-    assert _proxy_for("https://store.example.org/x") is None
-    monkeypatch.setenv("NO_PROXY", ".amazonaws.com")
-    assert _proxy_for(aws) is None

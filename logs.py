@@ -6,7 +6,6 @@ struck out, and so is whatever looks like a token or a signed address in any tex
 A line is written before its author goes on: where nobody reads stderr any more, the process waits.
 """
 
-import json
 import logging
 import re
 import sys
@@ -96,7 +95,8 @@ class AccessRecord(logging.LogRecord):
             f'{{"method": "{of["method"]}", "route": "{of["route"]}", '
             f'"upload_id": {_text(upload_id)}, "status": {of["status"]}, '
             f'"milliseconds": {of["milliseconds"]}, "bytes_sent": {of["bytes_sent"]}, '
-            f'"client": {_text(client)}, "event": "{of["event"]}", "request_id": {_text(request_id)}, '
+            f'"client": {_text(client)}, "event": "{of["event"]}", '
+            f'"request_id": {_text(request_id)}, '
             f'"logger": "{self.name}", "level": "{self.levelname.lower()}", "timestamp": "{now}"}}'
         )
 

@@ -77,7 +77,7 @@ class HttpSettings(Group):
         200, description="Requests handled at once; more wait in the admission queue."
     )
     max_concurrent_grants: Count = Field(
-        400,
+        200,
         description="The same for grants and exchanges, which wait for Cognito: however slow it "
         "is, the API's other requests do not wait behind them.",
     )

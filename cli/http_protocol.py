@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from cli.turnstile import turnstile_of
 from errors import HeadersTooLargeError
 
 # What is fed to the parser at once: how far a head can go beyond its bound unnoticed.
@@ -63,6 +64,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._answer_side = AnswerSide(self)
+        self._turnstile = turnstile_of(self.server_state, self.loop)
         self._start_idling()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -71,6 +73,24 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
 
     def data_received(self, data: bytes) -> None:
+        if self._is_between() and not self._turnstile.admits(data):
+            # What has come is a request: the connection is not idle any more.
+            self._unset_keepalive_if_required()
+            self.transport.pause_reading()
+            self._turnstile.hold(self._let_in, data)
+            return
+        self._take(data)
+
+    def _let_in(self, data: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+            self._take(data)
+
+    def _is_between(self) -> bool:
+        """Whether what comes now begins a request."""
+        return not (self._in_head or self._refused or self._is_answering())
+
+    def _take(self, data: bytes) -> None:
         for start in range(0, len(data), _PIECE):
             if self._refused or self.transport.is_closing():
                 return

@@ -56,10 +56,10 @@ async def _one(
 ) -> None:
     requests = stage.requests(range(number * _MOST, (number + 1) * _MOST))
     await stage.upstream.control(reset=True)
-    used = processor_seconds(server.pid)
+    used = sum(map(processor_seconds, processes(server.pid)))
     sent = raw_load.lasting(requests, _SECONDS)
     run = await raw_load.run("127.0.0.1", server.port, sent, connections=_CONNECTIONS)
-    used = processor_seconds(server.pid) - used
+    used = sum(map(processor_seconds, processes(server.pid))) - used
     counts = await stage.upstream.counts()
     if counts["calls"] != len(run.took) or run.failures:
         raise RuntimeError(f"{title}: {counts}, answers {run.statuses}")

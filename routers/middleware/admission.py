@@ -51,7 +51,7 @@ class Admission:
         long_bodies: Sequence[str],
         max_waiting: int,
         wait_seconds: float,
-        max_concurrent_grants: int = 400,
+        max_concurrent_grants: int = 200,
         max_concurrent_streams: int = 10_000,
     ) -> None:
         self._app = app

@@ -215,9 +215,10 @@ class CognitoSettings(Group):
         200, description="The same for GetCredentialsForIdentity, which exchanges call."
     )
     quota_share: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.9,
+        0.8,
         description="Part of these quotas that is used: the rest is for calls that arrive closer "
-        "together than they were sent, and for others of the account.",
+        "together than they were sent (at 0.8 by up to a quarter of a second, as of replicas that "
+        "are flooded), and for others of the account.",
     )
     wait_seconds: Seconds = Field(
         2,
@@ -668,8 +669,8 @@ def _unsafe(settings: Settings) -> list[str]:
     sqlite = settings.database.url.get_secret_value().startswith("sqlite")
     if settings.redis.url is not None and sqlite:
         found.append(
-            "redis.url is for replicas that share records, and database.url is SQLite: set it to "
-            "Postgres, or leave redis.url out"
+            "redis.url is for what replicas share, but database.url is SQLite, and each replica "
+            "would have users and uploads of its own: set it to a Postgres, or leave redis.url out"
         )
     addresses = {
         "public_url": settings.public_url,

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import benchmarks.cases
-from benchmarks import report
+from benchmarks import pictures, report
 from benchmarks.record import Section
 from benchmarks.stage import ROOT
 
@@ -54,7 +54,8 @@ async def measured(name: str, rounds: int, directory: Path) -> Section | str:
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
     if process.returncode != 0 or not file.exists():
-        return f"exit code {process.returncode}\n{told.decode(errors='replace')[-_LAST_WORDS:]}"
+        words = told.decode(errors="replace")[-_LAST_WORDS:].replace(f"{ROOT}/", "")
+        return f"exit code {process.returncode}\n{words}"
     return Section.read(file)
 
 
@@ -124,9 +125,11 @@ def main() -> int:
     written = page(sections, failed, options.rounds)
     print(written)
     options.json.mkdir(parents=True, exist_ok=True)
-    (options.json / "latest.json").write_text(told(sections, failed, options.rounds))
+    results = options.json / ("only.json" if options.only else "latest.json")
+    results.write_text(told(sections, failed, options.rounds))
     if not options.only and options.json == _RESULTS:
         _TABLE.write_text(written)
+        pictures.refresh(results, pictures.DOCS)
     for name, why in failed.items():
         print(f"{name} could not be measured: {why}\n")
     print(report.verdict(sections) if sections else "Nothing was measured.")

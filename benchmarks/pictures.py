@@ -1,5 +1,5 @@
 """`python -m benchmarks.pictures`: docs/performance/*.svg, drawn from what `make bench` found last,
-and the figures in docs/performance.md.
+and the figures in docs/performance.md and README.md.
 
 Each picture says one thing, in its title, with the figures it was drawn from. What was not measured
 has no picture.
@@ -21,6 +21,7 @@ from benchmarks.stage import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
 DOCS = ROOT / "docs"
+_FRONT = "../README.md"
 _OURS = "uploadgate"
 _BURST = 5000
 
@@ -177,17 +178,23 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--docs", type=Path, default=DOCS)
     options = parser.parse_args()
-    sections = read(options.results)
-    folder, page = options.docs / "performance", options.docs / "performance.md"
+    refresh(options.results, options.docs)
+    return 0
+
+
+def refresh(results: Path, docs: Path) -> None:
+    """The pictures, and the figures in the texts."""
+    sections = read(results)
+    folder = docs / "performance"
     folder.mkdir(parents=True, exist_ok=True)
     for picture in pictures([figure for section in sections for figure in section.figures]):
         draw(folder / f"{picture.name}.svg", picture.title, picture.panels)
         print(f"drawn: {picture.name}")
-    if page.exists():
+    for page in filter(Path.exists, (docs / "performance.md", docs / _FRONT)):
         text, missing = fill(page.read_text(), sections)
         page.write_text(text)
-        print(*(f"not measured: {what}" for what in missing), sep="\n")
-    return 0
+        for what in missing:
+            print(f"not measured: {what}")
 
 
 if __name__ == "__main__":

@@ -139,11 +139,7 @@ def run(workers: int) -> int:
 
 
 def _refusal(settings: Settings, workers: int) -> str | None:
-    return process_refusal(
-        settings.database.url.get_secret_value(),
-        workers,
-        shared=settings.environment != "development" and settings.redis.url is not None,
-    )
+    return process_refusal(settings.database.url.get_secret_value(), workers)
 
 
 def _claim(settings: Settings, life: ExitStack) -> str | None:

@@ -13,9 +13,9 @@ _PATIENCE_SECONDS = 1.0
 _TO_POSTGRES = "set UPLOADGATE_DATABASE__URL to a Postgres"
 
 
-def process_refusal(url: str, workers: int, *, shared: bool) -> str | None:
+def process_refusal(url: str, workers: int) -> str | None:
     """What would be wrong with more than one process, and what to do; None where nothing is.
-    `shared` says that replicas are meant to share something. Names settings, never values.
+    Names settings, never values.
     """
     sqlite = url.startswith("sqlite")
     if workers != 1:
@@ -23,12 +23,6 @@ def process_refusal(url: str, workers: int, *, shared: bool) -> str | None:
         return (
             f"--workers (or WEB_CONCURRENCY) is {workers}, and a replica is one process. "
             f"{postgres}Set it to 1, or leave it out, and start more replicas instead."
-        )
-    if sqlite and shared:
-        return (
-            "UPLOADGATE_REDIS__URL is for what replicas share, but the database is SQLite, which "
-            "is for one process: each replica would have users and uploads of its own. "
-            f"Either {_TO_POSTGRES}, or leave UPLOADGATE_REDIS__URL out."
         )
     return None
 

@@ -44,7 +44,10 @@ class Report:
 
 
 class Readiness:
-    """Looks at each dependency at most once in `believe_seconds`, however often it is asked."""
+    """Looks at each dependency at most once in `believe_seconds`, however often it is asked. Who
+    asks waits for a look for `patience_seconds` at most, then hears what was found before: a store
+    that hangs must not make every replica look dead to a load balancer.
+    """
 
     def __init__(
         self,
@@ -53,13 +56,15 @@ class Readiness:
         required: frozenset[str],
         believe_seconds: float,
         check_seconds: float,
+        patience_seconds: float = 0.5,
     ) -> None:
         self._checks = checks
         self._required = required
         self._believe_seconds = believe_seconds
         self._check_seconds = check_seconds
+        self._patience_seconds = patience_seconds
         self._phase = Phase.STARTING
-        self._looking = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
         self._looked_at: float | None = None
         self._found: tuple[Degraded, ...] = ()
 
@@ -78,9 +83,18 @@ class Readiness:
     async def report(self) -> Report:
         if self._phase is not Phase.READY:
             return Report(self._phase.value, self._found)
-        async with self._looking:
-            await self._look()
+        if self._is_stale():
+            if self._looking is None or self._looking.done():
+                self._looking = asyncio.create_task(self._look())
+            first = self._looked_at is None
+            await asyncio.wait([self._looking], timeout=None if first else self._patience_seconds)
         return Report(self._status(), self._found)
+
+    async def aclose(self) -> None:
+        """Ends a look that is under way."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
 
     def _status(self) -> str:
         codes = {kind.code for kind in _MISCONFIGURED}
@@ -92,10 +106,11 @@ class Readiness:
             return "unavailable"
         return Phase.READY.value
 
-    async def _look(self) -> None:
+    def _is_stale(self) -> bool:
         now = asyncio.get_running_loop().time()
-        if self._looked_at is not None and now - self._looked_at < self._believe_seconds:
-            return
+        return self._looked_at is None or now - self._looked_at >= self._believe_seconds
+
+    async def _look(self) -> None:
         names = sorted(self._checks)
         results = await asyncio.gather(*(self._one(name) for name in names))
         self._found = tuple(found for found in results if found is not None)

@@ -53,6 +53,7 @@ async def opened_services(settings: Settings, version: str) -> AsyncIterator[Ser
         doors = await stack.enter_async_context(opened_doors(settings, parts.clients))
         services = _services(parts, room, accounts, tickets, doors)
         stack.push_async_callback(services.completion.aclose)
+        stack.push_async_callback(services.readiness.aclose)
         works: list[background.Work] = [room.news.run, ended.run]
         if settings.completion.in_server:
             works += [services.completion.run, room.drainer.run]

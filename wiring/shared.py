@@ -93,11 +93,11 @@ def turns_of(
     pace = Pace(calls_per_second, settings.cognito.quota_share)
     own = FleetRate(_kept_here(database, pace, f"cognito:{call}"), pace)
     if redis is None:
-        return Turns(own, now=now)
+        return Turns(own, now=now, refusal=pace.refusal)
     key = f"{settings.redis.prefix}:rate:cognito:{call}"
     shared = FleetRate(RedisTurns(redis.turns, pace, key=key), pace)
     apart = pace.spacing * _NEARLY
-    return Turns(shared, spare=own, lull=lull, apart=apart, now=now)
+    return Turns(shared, spare=own, lull=lull, apart=apart, now=now, refusal=pace.refusal)
 
 
 def _kept_here(database: Database, pace: Pace, key: str) -> TakenTurns:

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import raw_load
-from benchmarks.footprint import processor_seconds
+from benchmarks.footprint import processes, processor_seconds
 from benchmarks.grant_stage import GrantStage, Server, grant_stage
 from benchmarks.peers.catalogue import PEERS
 from benchmarks.record import Section, versions

@@ -1,6 +1,7 @@
 """Waiting for one's turn to call Cognito, under the rate that all replicas keep together."""
 
 import asyncio
+import math
 import random
 from collections.abc import Callable
 
@@ -16,6 +17,12 @@ _ROUNDS = 3
 SPREAD = 5
 
 Now = Callable[[], float]
+Refusal = Callable[[float], CognitoThrottledError]
+"""Of one who should come again after so many seconds."""
+
+
+def _refusal(seconds: float) -> CognitoThrottledError:
+    return CognitoThrottledError(retry_after=math.ceil(seconds))
 
 
 class Turns:
@@ -34,12 +41,14 @@ class Turns:
         apart: float = 0.0,
         now: Now,
         spread: int = SPREAD,
+        refusal: Refusal = _refusal,
     ) -> None:
         self._rate = rate
         self._spare = spare
         self._lull = lull
         self._now = now
         self._spread = spread
+        self._refusal = refusal
         self._apart = apart
         self._free_at = float("-inf")
 
@@ -66,7 +75,7 @@ class Turns:
             await asyncio.sleep(max(0.0, turn_at - self._now()))
             if self._now() - turn_at <= LATENESS:
                 return
-        raise CognitoThrottledError(retry_after=1)
+        raise self._refusal(1)
 
     def _behind_the_last(self, turn_at: float) -> float:
         """Where the spare has just taken over, or given back, turns of both would lie on top of one

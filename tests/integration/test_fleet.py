@@ -22,8 +22,6 @@ from tests.integration.stack import eventually, settings_from
 CAP = 50
 CROWD = 300
 SETTINGS = {
-    # Here five times as many processes as cores make calls late, and late calls crowd.
-    "UPLOADGATE_COGNITO__QUOTA_SHARE": "0.8",
     "UPLOADGATE_COGNITO__CALL_TIMEOUT_SECONDS": "2",
     "UPLOADGATE_COGNITO__BREAKER_SECONDS": "0.5",
 }

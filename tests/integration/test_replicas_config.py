@@ -68,5 +68,5 @@ async def test_redis_beside_sqlite_in_production(tmp_path: Path) -> None:
         UPLOADGATE_REDIS__URL="redis://127.0.0.1:1",
     )
     assert code == REFUSED
-    assert "UPLOADGATE_REDIS__URL" in told
+    assert "redis.url" in told
     assert "Traceback" not in told

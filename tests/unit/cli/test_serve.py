@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import typer
 import uvicorn
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from cli import serve
@@ -169,12 +170,14 @@ def test_redis_beside_sqlite_is_refused_in_production(  # noqa: PLR0917 - one ca
         values["UPLOADGATE_REDIS__URL"] = redis
     for name, value in values.items():
         monkeypatch.setenv(name, value)
-    told = serve._refusal(Settings(), 1)
-    assert (told is not None) is refused
-    if told is not None:
-        assert "UPLOADGATE_REDIS__URL" in told
-        assert "UPLOADGATE_DATABASE__URL" in told
-        assert "hidden" not in told
+    if not refused:
+        assert serve._refusal(Settings(), 1) is None
+        return
+    with pytest.raises(ValidationError) as error:
+        Settings()
+    assert "redis.url" in str(error.value)
+    assert "database.url" in str(error.value)
+    assert "hidden" not in str(error.value)
 
 
 def test_refused_settings_are_named_without_their_values(

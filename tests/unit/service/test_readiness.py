@@ -5,6 +5,7 @@ import pytest
 
 from errors import CognitoRefusedError, StoreRefusedError, StoreUnavailableError, UnavailableError
 from service.readiness import Check, Degraded, Readiness
+from tests.fakes.eventually import eventually
 
 
 class Dependency:
@@ -103,3 +104,44 @@ async def test_a_check_that_breaks_is_an_answer_too() -> None:
     report = await made.report()
     assert report.ready
     assert [found.dependency for found in report.degraded] == ["cognito"]
+
+
+async def test_a_dependency_that_begins_to_hang_keeps_nobody_waiting() -> None:
+    go = asyncio.Event()
+    go.set()
+
+    async def store() -> None:
+        await go.wait()
+
+    made = Readiness(
+        checks={"store": store},
+        required=frozenset({"store"}),
+        believe_seconds=0,
+        check_seconds=0.2,
+        patience_seconds=0,
+    )
+    made.started()
+    assert (await made.report()).ready
+    go.clear()
+    assert (await made.report()).ready  # what was found before
+
+    async def unready() -> bool:
+        return not (await made.report()).ready
+
+    await eventually(unready)
+    assert (await made.report()).degraded == (Degraded("store", "timeout", required=True),)
+    await made.aclose()
+
+
+async def test_a_look_ends_with_the_replica() -> None:
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    made = readiness({"store": hangs})
+    made.started()
+    asking = asyncio.create_task(made.report())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await made.aclose()
+    await asking
+    await readiness({}).aclose()

@@ -121,8 +121,8 @@ async def test_small_files_go_in_one_request(
 async def test_keys_that_end_in_the_middle_with_cognito_down_change_over_to_presigned(
     stack: Stack, user: User, opened: Opened, file: Path
 ) -> None:
-    """20-second keys, as the issue has it, made shorter: the rate keeps the file going for long
-    enough.
+    """Keys of three seconds (a second more at most) are renewed until Cognito stops with the first
+    piece, after five; the last two pieces begin after ten, when no keys are good any more.
     """
     events: list[PieceStored] = []
     started = asyncio.Event()
@@ -134,7 +134,7 @@ async def test_keys_that_end_in_the_middle_with_cognito_down_change_over_to_pres
 
     stack.cloud.issue_keys_for(3)
     try:
-        async with opened(parallel_parts=2, limit_rate=6 * _MIB) as engine:
+        async with opened(parallel_parts=2, limit_rate=3 * _MIB) as engine:
             sending = asyncio.create_task(engine.send(file, on_event=on_event))
             await started.wait()
             await stack.cloud.stop_cognito()

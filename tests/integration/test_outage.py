@@ -115,7 +115,12 @@ async def test_a_cognito_that_is_away_is_a_clear_problem_for_who_insists_on_it(
         await stack.cloud.cognito.start()
     listed = await stack.api.get("/v1/uploads", headers=user.headers)
     assert listed.json()["items"] == []
-    # Who insists finds out at once that Cognito is back, and with them everybody.
-    for mode in ("cognito", "auto"):
-        answer = await stack.api.post("/v1/credentials", headers=user.headers, json={"mode": mode})
-        assert answer.json()["mode"] == "cognito"
+
+    # It is tried by itself whether Cognito is back, and then everybody has it.
+    async def back() -> bool:
+        answer = await stack.api.post("/v1/credentials", headers=user.headers)
+        return bool(answer.json()["mode"] == "cognito")
+
+    await eventually(back, "Cognito is used again")
+    answer = await stack.api.post("/v1/credentials", headers=user.headers, json={"mode": "cognito"})
+    assert answer.status_code == 200

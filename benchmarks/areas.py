@@ -4,6 +4,7 @@ import asyncio
 import re
 import sysconfig
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 _RATE = 250  # samples a second
@@ -25,7 +26,10 @@ _AREAS = (
 )
 
 
-async def sampled(pid: int, seconds: float, file: Path) -> dict[str, float]:
+Areas = Sequence[tuple[str, tuple[str, ...]]]
+
+
+async def sampled(pid: int, seconds: float, file: Path, areas: Areas = _AREAS) -> dict[str, float]:
     """Area → share of the samples, the largest first."""
     length = ("-d", str(max(1, round(seconds))))
     command = ("record", "-f", "raw", "-F", "--gil", "-r", str(_RATE), *length)
@@ -36,23 +40,23 @@ async def sampled(pid: int, seconds: float, file: Path) -> dict[str, float]:
         env={"PATH": sysconfig.get_path("scripts")},
     )
     await process.wait()
-    return folded((await asyncio.to_thread(file.read_text)).splitlines())
+    return folded((await asyncio.to_thread(file.read_text)).splitlines(), areas)
 
 
-def folded(lines: list[str]) -> dict[str, float]:
+def folded(lines: list[str], areas: Areas = _AREAS) -> dict[str, float]:
     counts: Counter[str] = Counter()
     for line in lines:
         stack, _, samples = line.rpartition(" ")
-        counts[_area(stack.split(";"))] += int(samples)
+        counts[_area(stack.split(";"), areas)] += int(samples)
     whole = counts.total() or 1
     return {area: count / whole for area, count in counts.most_common()}
 
 
-def _area(stack: list[str]) -> str:
+def _area(stack: list[str], areas: Areas) -> str:
     for frame in reversed(stack):
         found = _FRAME.match(frame)
         file = found[1] if found else ""
-        for area, parts in _AREAS:
+        for area, parts in areas:
             if any(part in file for part in parts):
                 return area
     return "elsewhere"

@@ -23,7 +23,7 @@ import routers.uploads
 import routers.uppy
 import routers.webhook_endpoints
 import routers.webhooks
-from routers import openapi, problems
+from routers import event_webhooks, openapi, problems
 from routers.doors import Doors
 from routers.middleware.access_log import AccessLog
 from routers.middleware.admission import Admission
@@ -74,6 +74,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
         separate_input_output_schemas=False,
         servers=[{"url": settings.public_url}],
+        webhooks=event_webhooks.offered(),
     )
     for part in (
         routers.auth,

@@ -55,6 +55,11 @@ class VerdictRequest(BaseModel):
     reason: Annotated[Printable, Field(max_length=200)] | None = Field(
         default=None, description="Shown to the user."
     )
+    etag: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
+        default=None,
+        description="The upload's `etag` as it was looked at: 409 if other bytes have come since. "
+        "Without it a verdict that comes late is taken for what is in quarantine now.",
+    )
 
 
 @router.post(
@@ -208,4 +213,5 @@ async def give_verdict(
     upload_id: UploadId, body: VerdictRequest, _: AdminCaller, services: Wired
 ) -> UploadResponse:
     """Admin scope; any user's upload."""
-    return UploadResponse.of(await services.verdicts.give(upload_id, body.verdict, body.reason))
+    given = await services.verdicts.give(upload_id, body.verdict, body.reason, body.etag)
+    return UploadResponse.of(given)

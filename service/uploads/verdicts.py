@@ -25,13 +25,18 @@ class Verdicts:
         self._store = store
         self._clock = clock
 
-    async def give(self, upload_id: str, verdict: Verdict, reason: str | None) -> Upload:
-        """The same verdict twice is one. Raises UploadNotFoundError, and UploadStateError for
-        what is not quarantined or was written again since it was verified.
+    async def give(
+        self, upload_id: str, verdict: Verdict, reason: str | None, etag: str | None = None
+    ) -> Upload:
+        """The same verdict twice is one. `etag` is of the bytes that were looked at: a verdict that
+        comes late must not be taken for what was written since. Raises UploadNotFoundError, and
+        UploadStateError for what is not quarantined or was written again since it was verified.
         """
         upload = await self._records.get(upload_id)
         if upload is None:
             raise UploadNotFoundError
+        if etag is not None and etag != upload.etag:
+            raise UploadStateError("The object is not the one that was looked at")
         if upload.status in _SAME[verdict]:
             return upload
         if upload.status is not UploadStatus.QUARANTINED:

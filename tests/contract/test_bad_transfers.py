@@ -267,6 +267,8 @@ async def test_a_transport_that_there_is_not(
         {"verdict": "clean", "reason": "a\u202eb"},
         {"verdict": "clean", "reason": "\ud800"},
         {"verdict": "clean", "by": "me"},
+        {"verdict": "clean", "etag": ""},
+        {"verdict": "clean", "etag": "x" * 256},
     ],
 )
 async def test_a_verdict_that_cannot_be_given(

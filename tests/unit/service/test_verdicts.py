@@ -124,3 +124,22 @@ async def test_one_that_was_completed_before_is_replaced_by_what_is_released(
     assert given.status is (S.REPLACED if verdict == "clean" else S.REJECTED)
     assert given.completed_at == START
     assert await world.verdicts.give("upl_1", verdict, None) == given
+
+
+@BOTH
+async def test_a_verdict_on_other_bytes_is_none(verdict: Verdict) -> None:
+    world = quarantined()
+    with pytest.raises(UploadStateError, match="not the one that was looked at"):
+        await world.verdicts.give("upl_1", verdict, None, etag="of before")
+    assert (world.row().status, world.store.deletions) == (S.QUARANTINED, [])
+    given = await world.verdicts.give("upl_1", verdict, None, etag="one")
+    assert await world.verdicts.give("upl_1", verdict, None, etag="one") == given
+
+
+async def test_a_verdict_that_is_repeated_does_not_release_what_was_written_since() -> None:
+    """Its answer was lost, the user wrote again, and the scanner asks again."""
+    world = UploadWorld(upload(status=S.QUARANTINED, etag="two", completed_at=START))
+    world.store.put(world.row().key, stored(etag="two"))
+    with pytest.raises(UploadStateError):
+        await world.verdicts.give("upl_1", "clean", None, etag="one")
+    assert world.row().status is S.QUARANTINED

@@ -24,6 +24,8 @@ _REFRESH = re.compile(r"\brt_[A-Za-z0-9_-]{16,}")
 # Tickets in addresses: companion ones, and those for one operation (JSON, then a signature).
 _TICKET = re.compile(r"\bupt_[A-Za-z0-9_-]{16,}|\bWyJ[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]+")
 _WEBHOOK = re.compile(r"\bwhsec_[A-Za-z0-9+/=]{16,}")
+# One of these is in whatever the five above strike out, and in hardly any line.
+_PERHAPS = re.compile(r"eyJ|X-Amz-|rt_|upt_|WyJ|whsec_", re.IGNORECASE)
 _STRUCK = "***"
 # What an access line takes from a request: its method, the client's address, an upload's id as we
 # make them, and a request's id that is none of the above. The rest are numbers and our own words.
@@ -53,11 +55,7 @@ Event = MutableMapping[str, Any]
 
 def _strike(value: Any) -> Any:
     if isinstance(value, str):
-        value = _JWT.sub(_STRUCK, value)
-        value = _SIGNED.sub(rf"\1{_STRUCK}", value)
-        value = _TICKET.sub(_STRUCK, value)
-        value = _WEBHOOK.sub(_STRUCK, value)
-        return _REFRESH.sub(_STRUCK, value)
+        return value if _PERHAPS.search(value) is None else _strike_text(value)
     if isinstance(value, dict):
         return {
             name: _STRUCK if _TELLING.search(str(name)) else _strike(inner)
@@ -66,6 +64,14 @@ def _strike(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_strike(inner) for inner in value]
     return value
+
+
+def _strike_text(text: str) -> str:
+    text = _JWT.sub(_STRUCK, text)
+    text = _SIGNED.sub(rf"\1{_STRUCK}", text)
+    text = _TICKET.sub(_STRUCK, text)
+    text = _WEBHOOK.sub(_STRUCK, text)
+    return _REFRESH.sub(_STRUCK, text)
 
 
 def strike_secrets(_logger: Any, _method: str, event: Event) -> Event:

@@ -67,7 +67,7 @@ generate: $(VENV)/.dev ## Write docs/settings.md, docs/openapi.json and docs/pro
 lock: $(VENV)/.dev ## Resolve the ranges of pyproject.toml into the lock files (UPGRADE=1: newest)
 	@UV=$(BIN)/uv tools/lock.sh
 
-torture: $(VENV)/.dev ## Faults in large: kill -9, outages, garbage (ARGS="--rounds 100"); prints its table
+torture: $(VENV)/.dev ## Faults in large: kill -9, outages, garbage; about 20 minutes (ARGS="kills --rounds 6", ARGS=--help)
 	@$(BIN)/python -m torture $(ARGS)
 
 # What signed addresses are measured against. Where it cannot be had, the table says so.
@@ -81,9 +81,7 @@ bench: $(VENV)/.dev $(COMPANION)/node_modules/.installed ## The table of docs/pe
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 bench-completion: $(VENV)/.dev ## Webhooks a second into the inbox, completions a second, memory over a million rows
-	@$(BIN)/python -m benchmarks.webhooks $(ARGS)
-	@$(BIN)/python -m benchmarks.completions
-	@$(BIN)/python -m benchmarks.memory
+	@$(BIN)/python -m benchmarks --only webhooks,completions,million_rows $(ARGS)
 
 image: ## The container image (ENGINE=buildah|docker|podman, BASE_IMAGE=…)
 	@tools/image.sh

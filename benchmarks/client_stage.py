@@ -16,7 +16,7 @@ from pathlib import Path
 import aiohttp
 
 from benchmarks.footprint import processes, processor_seconds
-from benchmarks.stage import ROOT, free_port, ready
+from benchmarks.stage import ROOT, free_port, served
 from client.session import SessionFile, StoredLogin
 from localcloud import LocalCloud, LocalCloudConfig
 
@@ -73,8 +73,8 @@ async def client_stage(directory: Path) -> AsyncIterator[ClientStage]:
             "UPLOADGATE_HTTP__PORT": str(port),
             "UPLOADGATE_DRAIN_SECONDS": "0",
         }
-        async with _service(environment, directory / "log"):
-            await ready(url)
+        command, log = (*_COMMAND, "serve"), directory / "log"
+        async with served(command, environment, f"{url}/readyz", log=log):
             session = directory / "session.json"
             login = await _logged_in(environment, url, session)
             yield await _staged(login, session, cloud.s3_endpoint)
@@ -98,19 +98,6 @@ async def _staged(login: StoredLogin, session: Path, endpoint: str) -> ClientSta
     }
     servers = tuple(processes(os.getpid())[1:])
     return ClientStage(session, keys, found["bucket"], found["key_prefix"], servers)
-
-
-@contextlib.asynccontextmanager
-async def _service(environment: dict[str, str], log: Path) -> AsyncIterator[None]:
-    with log.open("wb") as stream:
-        process = await asyncio.create_subprocess_exec(
-            *_COMMAND, "serve", cwd=ROOT, env=environment, stdout=stream, stderr=stream
-        )
-    try:
-        yield
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 async def _logged_in(environment: dict[str, str], url: str, session: Path) -> StoredLogin:

@@ -22,7 +22,8 @@ from yarl import URL
 from aws.signer.credentials import SigningCredentials
 from aws.signer.presigner import Presigner
 from benchmarks.areas import sampled
-from benchmarks.stage import ROOT
+from benchmarks.footprint import processor_seconds
+from benchmarks.stage import cores, last_words, started
 from localcloud import LocalCloud
 from service.clock import utc_now
 from service.completion.events import ObjectEvent
@@ -33,7 +34,6 @@ from state.inbox import SqlInbox
 from state.upload_rows import row_of
 
 _BODY = b"a small object"
-_TICKS = os.sysconf("SC_CLK_TCK")
 _AT_ONCE = 16
 _TOGETHER = 500  # rows of one INSERT
 _LONGEST = 300.0  # seconds of one round
@@ -46,6 +46,8 @@ class Run:
     per_second: float
     cpu_us: float
     busy: float
+    completed: int
+    events: int
 
 
 def announced(bucket: str, count: int, users: int) -> list[Upload]:
@@ -119,13 +121,13 @@ async def prepare(database: Database, uploads: list[Upload]) -> None:
         for start in range(0, len(fresh), _TOGETHER):
             rows = [row_of(upload) for upload in fresh[start : start + _TOGETHER]]
             await connection.execute(insert(tables.uploads), rows)
-        await _count(connection)
+        await count_usage(connection)
     inbox = SqlInbox(database, limit=10 * len(fresh))
     for start in range(0, len(fresh), _TOGETHER):
         await inbox.put([_event(upload) for upload in fresh[start : start + _TOGETHER]], now)
 
 
-async def _count(connection: AsyncConnection) -> None:
+async def count_usage(connection: AsyncConnection) -> None:
     uploads, usage = tables.uploads.c, tables.usage.c
     counted = select(
         uploads.user_id, uploads.profile, func.sum(uploads.charged), func.count()
@@ -149,10 +151,28 @@ def _event(upload: Upload) -> ObjectEvent:
     )
 
 
+@dataclass(frozen=True)
+class Worker:
+    """It waits until it is told to begin."""
+
+    process: asyncio.subprocess.Process
+    log: Path
+
+    async def begin(self) -> float:
+        """Processor seconds that it has used so far."""
+        told, tell = self.process.stdout, self.process.stdin
+        if told is None or tell is None or await told.readline() == b"":
+            words = await asyncio.to_thread(last_words, self.log)
+            raise RuntimeError(f"the worker did not start: {words}")
+        used = processor_seconds(self.process.pid)
+        tell.write(b"\n")
+        await tell.drain()
+        return used
+
+
 @contextlib.asynccontextmanager
-async def worker(
-    cloud: LocalCloud, url: str, cores: set[int]
-) -> AsyncIterator[asyncio.subprocess.Process]:
+async def worker(cloud: LocalCloud, url: str) -> AsyncIterator[Worker]:
+    """Its log lines, one a completion, are written all the same."""
     environment = cloud.environment() | {
         "PATH": os.environ["PATH"],
         "UPLOADGATE_ENVIRONMENT": "development",
@@ -160,59 +180,39 @@ async def worker(
         "UPLOADGATE_AUTH__SIGNING_KEY": secrets.token_urlsafe(32),
         "UPLOADGATE_LOG_LEVEL": "info",
     }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "benchmarks.completion_worker"),
-        cwd=ROOT,
-        env=environment,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,  # the uploads' log lines, which are written all the same
-    )
-    os.sched_setaffinity(process.pid, cores)
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+    command = (sys.executable, "-m", "benchmarks.completion_worker")
+    with tempfile.TemporaryDirectory() as directory:
+        log = Path(directory) / "log"
+        async with started(command, environment, log=log, core=cores()[0], pipes=True) as process:
+            yield Worker(process, log)
 
 
-async def one(cloud: LocalCloud, url: str, uploads: list[Upload], cores: set[int]) -> Run:
-    """From the first claim until no event waits any more; all must be completed by then. `cores`
-    are the worker's.
-    """
-    async with Database.opened(url) as database, worker(cloud, url, cores) as process:
+async def one(cloud: LocalCloud, url: str, uploads: list[Upload]) -> Run:
+    """From the first claim until no event waits any more; all must be completed by then."""
+    async with Database.opened(url) as database, worker(cloud, url) as made:
         await schema.upgrade(database)
         await prepare(database, uploads)
-        used, began = await _begin(process), time.perf_counter()
+        used, began = await made.begin(), time.perf_counter()
         async with asyncio.timeout(_LONGEST):
             while await _waits(database):  # noqa: ASYNC110 - another process ends it
                 await asyncio.sleep(0.1)
         seconds = time.perf_counter() - began
-        used = _processor_seconds(process.pid) - used
-        await _check(database, len(uploads))
-    return Run(len(uploads) / seconds, used / len(uploads) * 1e6, used / seconds)
+        used = processor_seconds(made.process.pid) - used
+        completed, events = await _counted(database)
+    count = len(uploads)
+    if completed != count or events != count:
+        raise RuntimeError(f"{completed} of {count} were completed, {events} events written")
+    return Run(count / seconds, used / count * 1e6, used / seconds, completed, events)
 
 
 async def areas(
-    cloud: LocalCloud, url: str, uploads: list[Upload], cores: set[int], seconds: float
+    cloud: LocalCloud, url: str, uploads: list[Upload], seconds: float
 ) -> dict[str, float]:
-    """Of a round of its own, as being looked at costs time."""
-    async with Database.opened(url) as database, worker(cloud, url, cores) as process:
+    """Of a round of its own, as being looked at costs time. Raises OSError where none may look."""
+    async with Database.opened(url) as database, worker(cloud, url) as made:
         await prepare(database, uploads)
-        await _begin(process)
-        with tempfile.TemporaryDirectory() as directory:
-            return await sampled(process.pid, seconds, Path(directory) / "samples")
-
-
-async def _begin(process: asyncio.subprocess.Process) -> float:
-    """Processor seconds that it has used so far."""
-    if process.stdin is None or process.stdout is None or await process.stdout.readline() == b"":
-        raise RuntimeError("the worker did not start")
-    used = _processor_seconds(process.pid)
-    process.stdin.write(b"\n")
-    await process.stdin.drain()
-    return used
+        await made.begin()
+        return await sampled(made.process.pid, seconds, made.log.with_name("samples"))
 
 
 async def _waits(database: Database) -> bool:
@@ -221,16 +221,10 @@ async def _waits(database: Database) -> bool:
         return (await connection.execute(waiting)).first() is not None
 
 
-async def _check(database: Database, expected: int) -> None:
-    query = select(tables.uploads.c.status, func.count()).group_by(tables.uploads.c.status)
+async def _counted(database: Database) -> tuple[int, int]:
+    """Completed records, and events."""
+    completed = select(func.count()).where(tables.uploads.c.status == "completed")
+    written = select(func.count()).select_from(tables.events)
     async with database.transaction() as connection:
-        found: dict[str, int] = dict((await connection.execute(query)).tuples().all())
-        counted = await connection.execute(select(func.count()).select_from(tables.events))
-        written = counted.scalar_one()
-    if found != {"completed": expected} or written != expected:
-        raise RuntimeError(f"not all were completed: {found}, {written} events")
-
-
-def _processor_seconds(pid: int) -> float:
-    stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(stat[11]) + int(stat[12])) / _TICKS
+        found = [(await connection.execute(query)).scalar_one() for query in (completed, written)]
+    return found[0], found[1]

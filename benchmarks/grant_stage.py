@@ -4,8 +4,6 @@ stub Cognito, Postgres (durable, as a server of one's own is) and Valkey or Redi
 Nothing needs a login: the tokens are made with the service's signing key, as it would itself.
 """
 
-import asyncio
-import contextlib
 import importlib.util
 import json
 import os
@@ -24,11 +22,10 @@ import httpx
 from benchmarks import members
 from benchmarks.cognito_stub import POOL
 from benchmarks.peers.catalogue import PEERS, Peer
-from benchmarks.stage import ROOT, cores, free_port
+from benchmarks.stage import cores, free_port, served
 from benchmarks.webhook_stage import databases
 from tests.fakes.redis_server import PROGRAMS, running_redis
 
-_START_SECONDS = 60.0
 _OWN_KEYS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "an example of a secret"}
 # As the service's own lock has it: without awscrt, with which botocore signs by other code.
 _ALL = {"BOTO_DISABLE_CRT": "true", "AWS_EC2_METADATA_DISABLED": "true"}
@@ -125,17 +122,10 @@ class GrantStage:
     async def _served(
         self, command: Sequence[str], environment: Mapping[str, str], port: int, path: str
     ) -> Server:
-        log = self.directory / f"{port}.log"
-        entered = _process(command, {**environment, **_ALL}, cores()[0], log)
-        process = await self.stack.enter_async_context(entered)
-        async with asyncio.timeout(_START_SECONDS), httpx.AsyncClient(trust_env=False) as client:
-            while process.returncode is None:
-                with contextlib.suppress(httpx.TransportError):
-                    answer = await client.get(f"http://127.0.0.1:{port}{path}")
-                    if answer.is_success:
-                        return Server(port, process.pid)
-                await asyncio.sleep(0.1)
-        raise RuntimeError(f"{command} did not start: {log.read_text()[-2000:]}")
+        url, log = f"http://127.0.0.1:{port}{path}", self.directory / f"{port}.log"
+        everything = {"PATH": os.environ["PATH"], **environment, **_ALL}
+        entered = served(command, everything, url, log=log, core=cores()[0])
+        return Server(port, await self.stack.enter_async_context(entered))
 
 
 @asynccontextmanager
@@ -158,35 +148,10 @@ async def _upstream(directory: Path, latency_ms: float, cap: int | None) -> Asyn
     command += ["--latency-ms", str(latency_ms)]
     command += [] if cap is None else ["--cap", str(cap)]
     upstream = Upstream(f"http://127.0.0.1:{port}")
-    async with _process(command, {}, cores()[1], directory / "stub.log") as process:
-        async with asyncio.timeout(_START_SECONDS):
-            while process.returncode is None:
-                with contextlib.suppress(httpx.TransportError):
-                    await upstream.counts()
-                    break
-                await asyncio.sleep(0.05)
+    environment, log = {"PATH": os.environ["PATH"]}, directory / "stub.log"
+    counts = f"{upstream.url}/_counts"
+    async with served(command, environment, counts, log=log, core=cores()[1]):
         yield upstream
-
-
-@asynccontextmanager
-async def _process(
-    command: Sequence[str], environment: Mapping[str, str], core: set[int], log: Path
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            cwd=ROOT,
-            env={"PATH": os.environ["PATH"], **environment},
-            stdout=output,
-            stderr=output,
-        )
-    os.sched_setaffinity(process.pid, core)  # before it has made threads or processes
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
 
 
 def _command(peer: Peer, port: int) -> list[str]:

@@ -5,18 +5,15 @@ import contextlib
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
-
 from benchmarks import members
 from benchmarks.peers import flask_relay
-from benchmarks.stage import ROOT, free_port
+from benchmarks.stage import free_port, served
 from localcloud import LocalCloud
-
-_START_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -49,9 +46,7 @@ async def uploadgate(
         "UPLOADGATE_DRAIN_SECONDS": "0",
     }
     command = (sys.executable, "-m", "cli.main", "serve")
-    async with _running(
-        command, {**environment, **own, **settings}, port, core, directory / "log"
-    ) as pid:
+    async with _running(command, {**environment, **own, **settings}, port, core, directory) as pid:
         tokens = await asyncio.to_thread(members.tokens, key, users)
         yield Server(port, pid, tokens)
 
@@ -70,38 +65,16 @@ async def flask(cloud: LocalCloud, directory: Path, *, core: set[int]) -> AsyncI
     bind = ("--bind", f"127.0.0.1:{port}")
     start = (sys.executable, "-m", "gunicorn", *flask_relay.GUNICORN, *bind)
     command = (*start, flask_relay.FACTORY)
-    async with _running(command, environment, port, core, directory / "log") as pid:
+    async with _running(command, environment, port, core, directory) as pid:
         yield Server(port, pid, [], folder)
 
 
-@contextlib.asynccontextmanager
-async def _running(
-    command: tuple[str, ...], environment: Mapping[str, str], port: int, core: set[int], log: Path
-) -> AsyncIterator[int]:
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            *command, cwd=ROOT, env=environment, stdout=output, stderr=output
-        )
-    os.sched_setaffinity(process.pid, core)  # before it has made processes or threads
-    try:
-        await _ready(f"http://127.0.0.1:{port}/livez", process, log)
-        yield process.pid
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
-
-
-async def _ready(url: str, process: asyncio.subprocess.Process, log: Path) -> None:
-    async with asyncio.timeout(_START_SECONDS), aiohttp.ClientSession() as session:
-        while process.returncode is None:
-            with contextlib.suppress(aiohttp.ClientError):
-                async with session.get(url) as answer:
-                    if answer.ok:
-                        return
-            await asyncio.sleep(0.1)
-    raise RuntimeError(f"the server did not start: {await asyncio.to_thread(_end_of, log)}")
-
-
-def _end_of(log: Path) -> str:
-    return log.read_text()[-2000:]
+def _running(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    port: int,
+    core: set[int],
+    directory: Path,
+) -> AbstractAsyncContextManager[int]:
+    url = f"http://127.0.0.1:{port}/livez"
+    return served(command, environment, url, log=directory / "log", core=core)

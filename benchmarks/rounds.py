@@ -1,7 +1,7 @@
 """Round by round: what each subject came to, and how ours compares with another in the median."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from benchmarks.record import Figure, Target
@@ -10,11 +10,14 @@ More = Mapping[str, float | int | str | None]
 
 
 class Rounds:
-    """Of one case, all in one unit. Of `more`, numbers become medians, the rest the last one."""
+    """Of one case, all in one unit. Of `more`, numbers become medians, those `summed` sums (what is
+    counted, and must not hide in a median), the rest the last one.
+    """
 
-    def __init__(self, case: str, unit: str) -> None:
+    def __init__(self, case: str, unit: str, *, summed: Collection[str] = ()) -> None:
         self.case = case
         self.unit = unit
+        self._summed = summed
         self._found: dict[str, list[float]] = {}
         self._more: dict[str, list[More]] = {}
 
@@ -30,7 +33,7 @@ class Rounds:
                 value=statistics.median(values),
                 unit=self.unit,
                 rounds=tuple(values),
-                more=_together(self._more[subject]),
+                more=self._together(self._more[subject]),
             )
             for subject, values in self._found.items()
         ]
@@ -48,11 +51,11 @@ class Rounds:
             return []
         return [Target(case=self.case, against=theirs, found=found, least=least)]
 
-
-def _together(all_: list[More]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name in all_[-1]:
-        values = [more[name] for more in all_ if name in more]
-        numbers = [value for value in values if isinstance(value, int | float)]
-        found[name] = statistics.median(numbers) if len(numbers) == len(values) else values[-1]
-    return found
+    def _together(self, all_: list[More]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name in all_[-1]:
+            values = [more[name] for more in all_ if name in more]
+            numbers = [value for value in values if isinstance(value, int | float)]
+            combined = sum if name in self._summed else statistics.median
+            found[name] = combined(numbers) if len(numbers) == len(values) else values[-1]
+        return found

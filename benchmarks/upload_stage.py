@@ -11,11 +11,12 @@ import secrets
 import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 
-from benchmarks.stage import ROOT, cores, free_port, ready
+from benchmarks.stage import ROOT, cores, free_port, served
 from localcloud import LocalCloud
 
 LARGE = 1_000_000_000  # bytes, 120 parts
@@ -73,7 +74,7 @@ class UploadStage:
 
 @contextlib.asynccontextmanager
 async def running(
-    cloud: LocalCloud, database_url: str, *, log_level: str = "warning"
+    cloud: LocalCloud, database_url: str, directory: Path, *, log_level: str = "warning"
 ) -> AsyncIterator[UploadStage]:
     port = free_port()
     environment = cloud.environment() | {
@@ -85,31 +86,14 @@ async def running(
         "UPLOADGATE_LOG_LEVEL": log_level,
         "UPLOADGATE_DRAIN_SECONDS": "0",
     }
-    async with _service(environment) as pid:
-        url = f"http://127.0.0.1:{port}"
-        await ready(url)
+    url, command = f"http://127.0.0.1:{port}", (sys.executable, "-m", "cli.main", "serve")
+    log = directory / f"{port}.log"
+    async with served(command, environment, f"{url}/readyz", log=log, core=cores()[0]) as pid:
         async with httpx.AsyncClient(base_url=url, timeout=_ANSWER_SECONDS) as client:
             token = await _log_in(client, environment)
             client.headers["Authorization"] = f"Bearer {token}"
             uploads = [await _announced(client) for _ in range(_UPLOADS)]
         yield UploadStage(port, pid, token, uploads)
-
-
-@contextlib.asynccontextmanager
-async def _service(environment: dict[str, str]) -> AsyncIterator[int]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli.main", "serve"),
-        cwd=ROOT,
-        env=environment,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,  # its log, which is written all the same
-    )
-    os.sched_setaffinity(process.pid, cores()[0])
-    try:
-        yield process.pid
-    finally:
-        process.terminate()
-        await process.wait()
 
 
 async def _log_in(client: httpx.AsyncClient, environment: dict[str, str]) -> str:

@@ -16,13 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from benchmarks.sns_messages import CERTIFICATE_PATH, TOPIC
 from benchmarks.sns_service import CERTIFICATES
-from benchmarks.stage import ROOT, cores, free_port, ready
+from benchmarks.stage import cores, free_port, served
 from localcloud import LocalCloud
 from state.tables import inbox
 from tests.fakes.eventually import eventually
 from tests.fakes.postgres import postgres_database, running_postgres
-
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
@@ -52,16 +50,11 @@ class CertificateHost:
 
 @dataclass
 class Service:
-    """A running replica. `processor_seconds` is what it has used, user and system."""
+    """A running replica."""
 
     port: int
     pid: int
     database_url: str
-
-    @property
-    def processor_seconds(self) -> float:
-        stat = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(stat[11]) + int(stat[12])) / _TICKS
 
     async def rows(self) -> int:
         """In the inbox."""
@@ -115,8 +108,13 @@ async def _make_durable(url: str) -> None:
 
 @contextlib.asynccontextmanager
 async def service(
-    cloud: LocalCloud, database_url: str, certificates: CertificateHost, settings: Mapping[str, str]
+    cloud: LocalCloud,
+    database_url: str,
+    directory: Path,
+    certificates: CertificateHost,
+    settings: Mapping[str, str],
 ) -> AsyncIterator[Service]:
+    """`directory` gets its log."""
     port = free_port()
     environment = cloud.environment() | {
         "PATH": os.environ["PATH"],
@@ -130,13 +128,7 @@ async def service(
         CERTIFICATES: certificates.url,
         **settings,
     }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "benchmarks.sns_service"), cwd=ROOT, env=environment
-    )
-    os.sched_setaffinity(process.pid, cores()[0])
-    try:
-        await ready(f"http://127.0.0.1:{port}")
-        yield Service(port, process.pid, database_url)
-    finally:
-        process.terminate()
-        await process.wait()
+    command, log = (sys.executable, "-m", "benchmarks.sns_service"), directory / f"{port}.log"
+    url = f"http://127.0.0.1:{port}/readyz"
+    async with served(command, environment, url, log=log, core=cores()[0]) as pid:
+        yield Service(port, pid, database_url)

@@ -58,11 +58,11 @@ async def measure(rounds: int) -> Section:
         cloud = await stack.enter_async_context(LocalCloud.running(config))
         urls = await stack.enter_async_context(databases(_KINDS, directory))
         stages = {
-            kind: await stack.enter_async_context(upload_stage.running(cloud, url))
+            kind: await stack.enter_async_context(upload_stage.running(cloud, url, directory))
             for kind, url in urls.items()
         }
         talking = await stack.enter_async_context(
-            upload_stage.running(cloud, urls["postgres"], log_level="info")
+            upload_stage.running(cloud, urls["postgres"], directory, log_level="info")
         )
         peer = await stack.enter_async_context(companion_peer.running(service))
         section.versions |= peer.versions

@@ -34,6 +34,13 @@ def test_a_ratio_is_the_median_of_the_rounds_and_an_absent_peer_promises_nothing
     assert found.figures[0].more == {"p99_ms": 9.0, "answers": "all"}
 
 
+def test_what_is_counted_does_not_hide_in_a_median() -> None:
+    rounds = Rounds("webhooks", "webhooks/s", summed=("failures",))
+    for failures in (0, 3, 0):
+        rounds.add("ours", 1.0, failures=failures, p99_ms=failures)
+    assert rounds.figures()[0].more == {"failures": 3, "p99_ms": 0}
+
+
 def test_the_table_says_what_was_met() -> None:
     rows = report.table([section()]).splitlines()
     assert rows[2] == "| warm grant | ours | 900 requests/s |  |  |  |"
@@ -56,4 +63,5 @@ async def test_a_case_that_dies_is_reported_and_the_others_go_on(tmp_path: Path)
 
 
 def test_every_case_is_found() -> None:
-    assert {"warm_grant", "cold_grant", "burst", "capped", "breaker"} <= set(bench.names())
+    grants = {"warm_grant", "cold_grant", "burst", "capped", "breaker"}
+    assert grants | {"webhooks", "completions", "million_rows"} <= set(bench.names())

@@ -1,0 +1,1 @@
+"""Tables of a million rows, and the work of the service in them, through its own repositories."""

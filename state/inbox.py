@@ -7,12 +7,13 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Executable, Integer, bindparam, delete, func, select, update
+from sqlalchemy import Executable, Integer, bindparam, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from errors import OverloadedError
 from service.completion.events import EventId, ObjectEvent
 from service.completion.ports import Claimed
+from service.completion.settlement import NOT_SHOWN
 from state.batches import insert_new
 from state.database import Database
 from state.tables import inbox
@@ -21,6 +22,7 @@ from state.upsert import among, one_of
 _MOST_IDS = 1000  # of one statement; SQLite takes 32,766 values
 _MOST_FORGOTTEN = 5000  # of one call: some 50 ms, in which others of SQLite's wait
 _COUNTED_SECONDS = 1.0
+_UNSEEN = sorted(outcome.value for outcome in NOT_SHOWN)
 _OF_EVENT = tuple(part.name for part in fields(ObjectEvent))
 
 
@@ -38,6 +40,9 @@ class SqlInbox:
             await self._check_room(connection, len(events))
             rows = [_row(event, now) for event in events]
             new = await insert_new(connection, inbox, rows, ("source", "dedupe_key"))
+            known = [event.id for event in events if event.id not in new]
+            if known:
+                new |= await _reopened(connection, known, now)
         self._room -= len(new)
         return new
 
@@ -77,10 +82,16 @@ class SqlInbox:
         await self._end(events, worker, done_at=now, outcome=outcome)
 
     async def retry(
-        self, event: Claimed, worker: str, due_at: datetime, *, looked: bool = False
+        self,
+        event: Claimed,
+        worker: str,
+        due_at: datetime,
+        *,
+        looked: bool = False,
+        faulted: bool = False,
     ) -> None:
-        values = {"looks": event.looks + 1} if looked else {}
-        await self._end([event], worker, due_at=due_at, **values)
+        counts = {"looks": event.looks + looked, "faults": event.faults + faulted}
+        await self._end([event], worker, due_at=due_at, **counts)
 
     async def give_up(self, event: Claimed, worker: str, outcome: str, now: datetime) -> None:
         await self._end([event], worker, done_at=now, outcome=outcome, failed=True)
@@ -92,6 +103,14 @@ class SqlInbox:
                 mine = one_of(connection, inbox.c.id, some) & (inbox.c.leased_by == worker)
                 statement = update(inbox).where(mine).values(leased_by=None, **values)
                 await connection.execute(statement)
+
+    async def call_back(self, now: datetime, *, beyond: datetime) -> int:
+        far = select(inbox.c.id).where(inbox.c.done_at.is_(None), inbox.c.due_at > beyond)
+        some = far.limit(_MOST_FORGOTTEN).with_for_update(skip_locked=True)
+        async with self._database.single() as connection:
+            found = among(connection.dialect.name, inbox.c.id, some)
+            statement = update(inbox).where(found).values(due_at=now)
+            return (await connection.execute(statement)).rowcount
 
     async def forget(self, before: datetime) -> int:
         """The oldest first, so that it ends where others wait for nothing."""
@@ -110,6 +129,34 @@ class SqlInbox:
 def _row(event: ObjectEvent, now: datetime) -> dict[str, Any]:
     given = {name: getattr(event, name) for name in _OF_EVENT}
     return {**given, "received_at": now, "due_at": now}
+
+
+async def _reopened(
+    connection: AsyncConnection, known: Sequence[EventId], now: datetime
+) -> set[EventId]:
+    """In the order of the rows' keys, as they are inserted, one statement for any number."""
+    sources, keys = sorted({source for source, _ in known}), sorted({key for _, key in known})
+    statement = (
+        update(inbox)
+        .where(
+            one_of(connection, inbox.c.source, sources),
+            one_of(connection, inbox.c.dedupe_key, keys),
+            inbox.c.done_at.is_not(None),
+            or_(inbox.c.failed, one_of(connection, inbox.c.outcome, _UNSEEN)),
+        )
+        .values(
+            done_at=None,
+            outcome=None,
+            failed=False,
+            leased_by=None,
+            due_at=now,
+            attempts=0,
+            looks=0,
+            faults=0,
+        )
+        .returning(inbox.c.source, inbox.c.dedupe_key)
+    )
+    return {(row.source, row.dedupe_key) for row in await connection.execute(statement)}
 
 
 @cache

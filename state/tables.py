@@ -181,6 +181,7 @@ inbox = Table(
     Column("received_at", UtcDateTime, nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
     Column("looks", Integer, nullable=False, server_default="0"),
+    Column("faults", Integer, nullable=False, default=0, server_default="0"),
     Column("due_at", UtcDateTime, nullable=False),
     Column("leased_by", String(64)),
     Column("done_at", UtcDateTime),
@@ -248,7 +249,9 @@ deliveries = Table(
     Column("event_id", String(64), ForeignKey("events.id"), nullable=False),
     Column("endpoint_id", String(64), ForeignKey("webhook_endpoints.id"), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # Begun; and of those the ones whose failure was noted, by which the retry plan goes.
     Column("attempts", Integer, nullable=False, default=0),
+    Column("failures", Integer, nullable=False, default=0, server_default="0"),
     Column("due_at", UtcDateTime, nullable=False),
     Column("leased_by", String(64)),
     Column("attempted_at", UtcDateTime),

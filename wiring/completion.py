@@ -14,6 +14,7 @@ from service.completion.queue import ConsumerLimits, QueueConsumer
 from service.completion.scans import ScanRule, Scans
 from service.completion.settlement import Settlement
 from service.completion.sweep import Sweep, SweepLimits
+from service.completion.upkeep import Upkeep
 from service.uploads.completing import Completing
 from settings import Settings
 from state.inbox import SqlInbox
@@ -53,13 +54,11 @@ def completion_of(parts: Parts, settlement: Settlement, completing: Completing) 
         max_attempts=values.max_attempts,
         absent_looks=values.absent_looks,
     )
-    kept = timedelta(days=values.inbox_days)
     return Completion(
         inbox=inbox,
         processor=Processor(inbox=inbox, settlement=settlement, limits=limits, clock=utc_now),
         sweep=Sweep(
             records=parts.records,
-            inbox=inbox,
             settlement=settlement,
             keeper=parts.keeper,
             reject_overgrown=completing.reject_overgrown,
@@ -69,10 +68,10 @@ def completion_of(parts: Parts, settlement: Settlement, completing: Completing) 
                 late_bytes=max(parts.url_life, _keys_life(settings)) + overdue,
                 batch=values.batch,
                 concurrency=values.concurrency,
-                keep_events=kept,
             ),
             clock=utc_now,
         ),
+        upkeep=Upkeep(inbox=inbox, keep=timedelta(days=values.inbox_days), clock=utc_now),
         orphans=Orphans(
             records=parts.records,
             multiparts=parts.multiparts,

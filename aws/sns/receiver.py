@@ -23,7 +23,7 @@ from aws.sns.canonical import (
 from aws.sns.certificates import Certificates
 from aws.sns.signature import allowed_versions, verified
 from aws.sns.topics import Topic, is_certificate_url, topics_by_arn
-from errors import WebhookForgedError, WebhookMalformedError
+from errors import WebhookForgedError, WebhookMalformedError, WebhookUnverifiableError
 from service.completion.events import ObjectEvent
 from service.completion.sources import s3
 from service.completion.sources.fields import json_object
@@ -110,7 +110,8 @@ class SnsReceiver:
     def _check_age(self, message: UnverifiedMessage) -> None:
         age = self._clock() - _timestamp(message["Timestamp"])
         if not -_FUTURE_SKEW <= age <= self._max_age:
-            raise WebhookForgedError("The message is too old, or from the future")
+            # Or this machine's clock is wrong: a final answer would lose what is genuine.
+            raise WebhookUnverifiableError("The message is too old, or from the future")
 
     def _check_proof(self, message: UnverifiedMessage, topic: Topic) -> None:
         if message["SignatureVersion"] not in self._versions:

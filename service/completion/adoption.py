@@ -69,8 +69,10 @@ class Adoption:
 
 
 def _content_type(stored: StoredObject) -> str:
-    """The client chose it, at any length; one that no record holds says nothing anyway."""
-    return stored.content_type if len(stored.content_type) <= MAX_CONTENT_TYPE else _UNKNOWN_TYPE
+    """The client chose it, of any bytes; one that no record holds says nothing anyway."""
+    said = stored.content_type
+    fits = len(said) <= MAX_CONTENT_TYPE and said.isascii() and said.isprintable()
+    return said if fits else _UNKNOWN_TYPE
 
 
 def _shown(name: str) -> str:

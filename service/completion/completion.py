@@ -14,6 +14,7 @@ from service.completion.orphans import Orphans
 from service.completion.ports import Inbox
 from service.completion.processor import Processor
 from service.completion.sweep import Sweep
+from service.completion.upkeep import Upkeep
 
 _log = structlog.get_logger("uploadgate.completion")
 _POLL_SECONDS = 1.0  # other replicas' events, retries that come due and leases that ran out
@@ -32,6 +33,7 @@ class Completion:
         processor: Processor,
         sweep: Sweep,
         sweep_seconds: float,
+        upkeep: Upkeep,
         orphans: Orphans,
         orphan_seconds: float,
         bucket: str,
@@ -41,6 +43,7 @@ class Completion:
         self._processor = processor
         self._sweep = sweep
         self._sweep_seconds = sweep_seconds
+        self._upkeep = upkeep
         self._orphans = orphans
         self._orphan_seconds = orphan_seconds
         self._bucket = bucket
@@ -69,6 +72,7 @@ class Completion:
                     self._forever("processor", self._processor.step, self._wait_for_news)
                 )
             group.create_task(self._forever("sweep", self._sweep.step, self._wait_for_sweep))
+            group.create_task(self._forever("upkeep", self._upkeep.step, self._wait_for_sweep))
             group.create_task(self._walk())
 
     async def _walk(self) -> None:

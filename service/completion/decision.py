@@ -74,7 +74,8 @@ class Deciding:
 
     def _quarantined(self, record: Upload, reason: str | None, now: datetime) -> Decision:
         look = self._last_look(record, now)
-        if self.scanned:
+        if self.scanned or record.status in _REPLACEABLE:
+            # A tag may come; or the key is written again and again, and what was seen is gone.
             scan = now + self.overdue
             look = scan if look is None else min(look, scan)
         changes = {"status_reason": reason, "next_look_at": look}

@@ -13,7 +13,7 @@ from service.completion.events import EventId, ObjectEvent
 class Claimed:
     """An event in the hands of one worker until its lease ends. `attempts` counts this one;
     `sequencer` and `etag` are as its source said them, if it did; `looks` counts those that were
-    answered and did not show what it tells of.
+    answered and did not show what it tells of; `faults` those that failed by a fault of ours.
     """
 
     id: int
@@ -23,13 +23,17 @@ class Claimed:
     sequencer: str | None = None
     etag: str | None = None
     looks: int = 0
+    faults: int = 0
 
 
 class Inbox(Protocol):
     """What sources said, committed before they are answered. Raises UnavailableError."""
 
     async def put(self, events: Sequence[ObjectEvent], now: datetime) -> AbstractSet[EventId]:
-        """Those that were new. Raises OverloadedError when too many wait; nothing is kept then."""
+        """Those that were new, or are to be looked at once more: one that was given up, or has
+        ended without its object being seen, is sent again for a reason. Raises OverloadedError when
+        too many wait; nothing is kept then.
+        """
         ...
 
     async def claim(
@@ -47,12 +51,22 @@ class Inbox(Protocol):
         ...
 
     async def retry(
-        self, event: Claimed, worker: str, due_at: datetime, *, looked: bool = False
+        self,
+        event: Claimed,
+        worker: str,
+        due_at: datetime,
+        *,
+        looked: bool = False,
+        faulted: bool = False,
     ) -> None:
-        """`looked`: the store was asked, and did not show it."""
+        """`looked`: the store was asked, and did not show it. `faulted`: by a fault of ours."""
         ...
 
     async def give_up(self, event: Claimed, worker: str, outcome: str, now: datetime) -> None: ...
+
+    async def call_back(self, now: datetime, *, beyond: datetime) -> int:
+        """Makes due what is due only after `beyond`; how many events."""
+        ...
 
     async def forget(self, before: datetime) -> int:
         """Deletes events done before then, a bounded number a call; how many."""

@@ -6,16 +6,16 @@ import random
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Protocol
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol
 
 import structlog
 
 from errors import UploadgateError
 from service.clock import Clock
 from service.completion.ports import Claimed, Inbox
-from service.completion.settlement import News, Outcome
+from service.completion.settlement import NOT_SHOWN, News, Outcome
 from service.completion.sources.s3 import sequencer_order
 
 _log = structlog.get_logger("uploadgate.completion")
@@ -59,7 +59,6 @@ class Processor:
         self._settlement = settlement
         self._limits = limits
         self._clock = clock
-        self._worker = uuid.uuid4().hex
 
     async def step(self) -> int:
         """Claims one batch and settles it; how many events there were. The events of one key need
@@ -67,71 +66,103 @@ class Processor:
         again when their lease is over, and find nothing to do.
         """
         now = self._clock()
+        batch = _Batch(until=now + self._limits.lease)
         claimed = await self._inbox.claim(
-            self._worker, now, until=now + self._limits.lease, limit=self._limits.batch
+            batch.worker, now, until=batch.until, limit=self._limits.batch
         )
         places = asyncio.Semaphore(self._limits.concurrency)
-        settled: dict[Outcome, list[Claimed]] = defaultdict(list)
         async with asyncio.TaskGroup() as group:
             for events in _by_key(claimed):
-                group.create_task(self._one_key(events, places, settled))
-        for outcome, events in settled.items():
-            await self._inbox.settle_all(events, self._worker, outcome.value, self._clock())
+                group.create_task(self._in_its_turn(events, places, batch))
+        for outcome, settled in batch.settled.items():
+            await self._inbox.settle_all(settled, batch.worker, outcome.value, self._clock())
         return len(claimed)
 
-    async def _one_key(
-        self,
-        events: Sequence[Claimed],
-        places: asyncio.Semaphore,
-        settled: dict[Outcome, list[Claimed]],
+    async def _in_its_turn(
+        self, events: Sequence[Claimed], places: asyncio.Semaphore, batch: "_Batch"
     ) -> None:
-        first = events[0]
         async with places:
-            try:
-                async with asyncio.timeout(self._seconds):
-                    outcome = await self._settlement.settle(first.bucket, first.key, newest(events))
-            except (UploadgateError, TimeoutError) as error:
-                await self._later(events, error)
-            except Exception as error:  # noqa: BLE001 - see below
-                # A fault of ours must cost these events their turn, never the whole processor.
-                _log.exception("event.failed", event_id=first.id)
-                await self._later(events, error)
-            else:
-                for event in events:
-                    if outcome in _NOT_SHOWN and event.looks + 1 < self._limits.absent_looks:
-                        await self._look_again(event, outcome.value)
-                    else:
-                        settled[outcome].append(event)
+            if self._clock() < batch.until:
+                await self._one_key(events, batch)
+            # Else the store is slow, and they are due again: whoever claims them looks.
+
+    async def _one_key(self, events: Sequence[Claimed], batch: "_Batch") -> None:
+        first = events[0]
+        try:
+            async with asyncio.timeout(self._seconds):
+                outcome = await self._settlement.settle(first.bucket, first.key, newest(events))
+        except (UploadgateError, TimeoutError) as error:
+            await self._wait(events, batch, _cause(error))
+        except Exception as error:  # noqa: BLE001 - see below
+            # A fault of ours must cost these events their turn, never the whole processor.
+            _log.exception("event.failed", inbox_id=first.id, key=first.key)
+            await self._faulted(events, batch, _cause(error))
+        else:
+            for event in events:
+                if outcome in NOT_SHOWN and event.looks + 1 < self._limits.absent_looks:
+                    await self._look_again(event, batch, outcome.value)
+                else:
+                    batch.settled[outcome].append(event)
 
     @property
     def _seconds(self) -> float:
         return min(self._limits.lease, self._limits.longest).total_seconds()
 
-    async def _look_again(self, event: Claimed, cause: str) -> None:
-        delay = retry_delay(event.looks + 1, random.random())  # noqa: S311 - jitter, no secret
-        _log.info("event.looked", event_id=event.id, found=cause, seconds=delay.seconds)
+    async def _look_again(self, event: Claimed, batch: "_Batch", found: str) -> None:
+        delay = _delay(event.looks + 1)
+        _log.info("event.looked", found=found, seconds=delay.seconds, **_named(event))
         due_at = self._clock() + delay
-        await self._inbox.retry(event, self._worker, due_at, looked=True)
+        await self._inbox.retry(event, batch.worker, due_at, looked=True)
 
-    async def _later(self, events: Sequence[Claimed], error: Exception) -> None:
-        cause = error.code if isinstance(error, UploadgateError) else type(error).__name__
-        away = isinstance(error, UploadgateError | TimeoutError)
-        most = _MOST_WAITS if away else self._limits.max_attempts
+    async def _wait(self, events: Sequence[Claimed], batch: "_Batch", cause: str) -> None:
         for event in events:
-            if event.attempts < most:
-                await self._retry(event, cause)
-                continue
-            _log.error("event.given_up", event_id=event.id, cause=cause)
-            await self._inbox.give_up(event, self._worker, cause, self._clock())
+            if event.attempts >= _MOST_WAITS:
+                await self._give_up(event, batch, cause)
+            else:
+                await self._retry(event, batch, cause)
 
-    async def _retry(self, event: Claimed, cause: str) -> None:
-        delay = retry_delay(event.attempts, random.random())  # noqa: S311 - jitter, no secret
-        _log.warning("event.retried", event_id=event.id, cause=cause, seconds=delay.seconds)
-        await self._inbox.retry(event, self._worker, self._clock() + delay)
+    async def _faulted(self, events: Sequence[Claimed], batch: "_Batch", cause: str) -> None:
+        """An outage before it has not used up its attempts."""
+        for event in events:
+            if event.faults + 1 >= self._limits.max_attempts:
+                await self._give_up(event, batch, cause)
+            else:
+                await self._retry(event, batch, cause, faulted=True)
+
+    async def _give_up(self, event: Claimed, batch: "_Batch", cause: str) -> None:
+        _log.error("event.given_up", cause=cause, **_named(event))
+        await self._inbox.give_up(event, batch.worker, cause, self._clock())
+
+    async def _retry(
+        self, event: Claimed, batch: "_Batch", cause: str, *, faulted: bool = False
+    ) -> None:
+        delay = _delay(event.attempts)
+        _log.warning("event.retried", cause=cause, seconds=delay.seconds, **_named(event))
+        await self._inbox.retry(event, batch.worker, self._clock() + delay, faulted=faulted)
 
 
-# What an event told of is not there (yet), or other bytes are.
-_NOT_SHOWN = frozenset({Outcome.ABSENT, Outcome.GONE, Outcome.STALE})
+@dataclass(slots=True)
+class _Batch:
+    """What one step has in hand till then: under an id of its own, so that it frees nothing that
+    another step has claimed after it.
+    """
+
+    until: datetime
+    worker: str = field(default_factory=lambda: uuid.uuid4().hex)
+    settled: dict[Outcome, list[Claimed]] = field(default_factory=lambda: defaultdict(list))
+
+
+def _delay(tries: int) -> timedelta:
+    return retry_delay(tries, random.random())  # noqa: S311 - jitter, no secret
+
+
+def _cause(error: Exception) -> str:
+    return error.code if isinstance(error, UploadgateError) else type(error).__name__
+
+
+def _named(event: Claimed) -> dict[str, Any]:
+    """For the log. `inbox_id` is the row's number, no id of an event that is sent out."""
+    return {"inbox_id": event.id, "key": event.key}
 
 
 def _by_key(claimed: Iterable[Claimed]) -> Iterable[list[Claimed]]:

@@ -6,6 +6,7 @@ what the store answers now, so a doubled, late or false event changes nothing.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -26,6 +27,8 @@ from service.uploads.transitions import ARRIVED, ENDED, IN_FLIGHT
 _log = structlog.get_logger("uploadgate.completion")
 _ROUNDS = 5
 _NO_ROOM = "it does not fit into what is left of the quota"
+# A rejection is committed first, and the object deleted then: longer than that can take.
+_UNTIL_DELETED = timedelta(minutes=2)
 
 
 class Outcome(StrEnum):
@@ -43,6 +46,8 @@ class Outcome(StrEnum):
     STRAY_DELETED = "stray_deleted"
 
 
+# What an event told of was not there (yet), or other bytes were.
+NOT_SHOWN = frozenset({Outcome.ABSENT, Outcome.GONE, Outcome.STALE})
 _OUTCOMES: Mapping[UploadStatus, Outcome] = {
     UploadStatus.QUARANTINED: Outcome.QUARANTINED,
     UploadStatus.COMPLETED: Outcome.COMPLETED,
@@ -209,13 +214,16 @@ class Settlement:
     async def _comes_back(self, record: Upload, stored: StoredObject) -> bool:
         """A name that a user chose may be used again after its object was deleted or rejected;
         a key of ours, which holds the upload's id, never is. The very object that was rejected
-        stays so, unless today's rules would take it.
+        stays so, unless today's rules would take it: not where a verdict may have been the reason,
+        and not while whoever rejected it may still be about to delete it.
         """
         if record.origin is not Origin.ADOPTED or record.status not in ENDED:
             return False
         if record.status is not UploadStatus.REJECTED or record.etag != stored.etag:
             return True
         profile = self._deciding.policy.of_record(record.profile)
+        if profile.quarantine or self._clock() - record.updated_at < _UNTIL_DELETED:
+            return False
         return verify(record, stored, profile).accepted and await self._fits(record, stored)
 
     async def _fits(self, record: Upload, stored: StoredObject) -> bool:

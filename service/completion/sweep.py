@@ -9,7 +9,6 @@ import structlog
 
 from errors import UploadgateError
 from service.clock import Clock
-from service.completion.ports import Inbox
 from service.completion.settlement import Outcome, Settlement
 from service.uploads.model import Upload, UploadStatus
 from service.uploads.multiparts import MultipartKeeper
@@ -38,7 +37,6 @@ class SweepLimits:
     late_bytes: timedelta
     batch: int
     concurrency: int
-    keep_events: timedelta
 
 
 def next_look(now: datetime, overdue: timedelta, looks: int) -> datetime:
@@ -51,7 +49,6 @@ class Sweep:
         self,
         *,
         records: UploadRecords,
-        inbox: Inbox,
         settlement: Settlement,
         keeper: MultipartKeeper,
         reject_overgrown: Callable[[Upload], Awaitable[bool]],
@@ -63,7 +60,6 @@ class Sweep:
         `later_look` says when one that is as it should be is looked at for the last time.
         """
         self._records = records
-        self._inbox = inbox
         self._settlement = settlement
         self._keeper = keeper
         self._reject_overgrown = reject_overgrown
@@ -72,17 +68,13 @@ class Sweep:
         self._clock = clock
 
     async def step(self) -> int:
-        """One pass over what is overdue, at most one batch; how many records were looked at. Where
-        none is, old events are forgotten; how many of them.
-        """
+        """One pass over what is overdue, at most one batch; how many records were looked at."""
         now = self._clock()
         overdue = await self._records.overdue(now, self._limits.batch)
         places = asyncio.Semaphore(self._limits.concurrency)
         async with asyncio.TaskGroup() as group:
             for record in overdue:
                 group.create_task(self._look(record, places))
-        if not overdue:
-            return await self._inbox.forget(now - self._limits.keep_events)
         return len(overdue)
 
     async def _look(self, record: Upload, places: asyncio.Semaphore) -> None:
@@ -92,10 +84,7 @@ class Sweep:
     async def _looked_at(self, record: Upload) -> None:
         """A record that cannot be looked at now waits longer; it does not stop the others."""
         try:
-            outcome = await self._settlement.settle(record.bucket, record.key)
-            await self._clear(record)
-            if outcome is Outcome.ABSENT and await self._overgrown(record):
-                return
+            await self._seen_through(record)
         except UploadgateError as error:
             _log.warning("sweep.failed", upload_id=record.id, cause=error.code)
             await self._later(record)
@@ -103,8 +92,13 @@ class Sweep:
             # A fault of ours must cost this record its turn, never the whole sweep.
             _log.exception("sweep.failed", upload_id=record.id)
             await self._later(record)
-        else:
-            await self._follow(record, outcome)
+
+    async def _seen_through(self, record: Upload) -> None:
+        outcome = await self._settlement.settle(record.bucket, record.key)
+        await self._clear(record)
+        if outcome is Outcome.ABSENT and await self._overgrown(record):
+            return
+        await self._follow(record, outcome)
 
     async def _clear(self, record: Upload) -> None:
         """Of an upload that takes nothing more, no half-sent parts may stay at the store."""

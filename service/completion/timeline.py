@@ -16,7 +16,7 @@ from service.completion.history import (
     WebhookDelivery,
 )
 from service.completion.sources.s3 import sequencer_sort_key
-from service.uploads.model import Upload
+from service.uploads.model import Upload, UploadStatus
 from service.uploads.ports import UploadRecords
 
 MOST_OF_A_KIND = 200
@@ -63,9 +63,16 @@ class Timeline:
             upload=upload,
             explanation=explain(upload, history, now),
             items=in_order(upload, history),
-            truncated=history.truncated,
+            truncated=history.truncated or _begins_later(upload, history),
             told_at=now,
         )
+
+
+def _begins_later(upload: Upload, history: History) -> bool:
+    """What happened first is kept no more."""
+    if not history.transitions:
+        return upload.status is not UploadStatus.PENDING
+    return history.transitions[0].before not in (None, UploadStatus.PENDING)
 
 
 def in_order(upload: Upload, history: History) -> Sequence[Item]:

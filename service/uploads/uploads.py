@@ -3,12 +3,17 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
+import structlog
+
 from errors import UploadNotFoundError, UploadStateError
 from service.clock import Clock
 from service.uploads.model import Upload, UploadStatus
 from service.uploads.multiparts import MultipartKeeper
 from service.uploads.ports import Cursor, ObjectStore, UploadRecords
-from service.uploads.transitions import ENDED, IN_FLIGHT
+from service.uploads.transitions import ARRIVED, ENDED, IN_FLIGHT
+
+_log = structlog.get_logger("uploadgate.uploads")
+_DELETED = "deleted by the user"
 
 
 class Uploads:
@@ -72,7 +77,19 @@ class Uploads:
         if upload.status in IN_FLIGHT:
             return await self.abort(upload)
         await self._delete_object(upload)
-        return await self._ended(upload, UploadStatus.DELETED, "deleted by the user")
+        return await self._deleted(upload)
+
+    async def _deleted(self, seen: Upload) -> Upload:
+        """Its object is gone: the record says so, even if it moved on in between."""
+        try:
+            return await self._ended(seen, UploadStatus.DELETED, _DELETED)
+        except UploadStateError:
+            now = await self.get(seen.user_id, seen.id)
+            if now.status in ENDED:
+                return now
+            if now.etag != seen.etag or now.status not in ARRIVED:
+                raise
+            return await self._ended(now, UploadStatus.DELETED, _DELETED)
 
     async def abort(self, seen: Upload) -> Upload:
         """Of an upload in flight. Raises UploadStateError when it has moved on since."""
@@ -89,6 +106,7 @@ class Uploads:
         )
         if ended is None:
             raise UploadStateError("The upload moved on meanwhile; look at it again")
+        _log.info(f"upload.{status}", upload_id=upload.id, by="user")
         return ended
 
     async def _delete_object(self, upload: Upload) -> None:

@@ -101,6 +101,7 @@ async def kept_in(doors: Doors, url: str, *, limit: int) -> AsyncIterator[Databa
             processor=nobody,
             sweep=nobody,
             sweep_seconds=1,
+            upkeep=nobody,
             orphans=nobody,
             orphan_seconds=3600,
             bucket="uploads",

@@ -11,6 +11,7 @@ from service.completion.orphans import Orphans
 from service.completion.processor import Processor, ProcessorLimits
 from service.completion.settlement import Settlement
 from service.completion.sweep import Sweep, SweepLimits
+from service.completion.upkeep import Upkeep
 from service.uploads.completing import Completing
 from service.uploads.multiparts import MultipartKeeper
 from service.uploads.policy import IssueCredentials, Policy, Profile
@@ -83,7 +84,6 @@ class World:
     def sweep(self, settlement: Any = None, batch: int = 10) -> Sweep:
         return Sweep(
             records=self.records,
-            inbox=self.inbox,
             settlement=settlement or self.settlement,
             keeper=self.keeper,
             reject_overgrown=self.completing.reject_overgrown,
@@ -93,10 +93,12 @@ class World:
                 late_bytes=LATE_BYTES,
                 batch=batch,
                 concurrency=4,
-                keep_events=timedelta(days=30),
             ),
             clock=self.clock,
         )
+
+    def upkeep(self) -> Upkeep:
+        return Upkeep(inbox=self.inbox, keep=timedelta(days=30), clock=self.clock)
 
     def completion(self, processor: Any = None, sweep: Any = None) -> Completion:
         return Completion(
@@ -104,6 +106,7 @@ class World:
             processor=processor or self.processor(),
             sweep=sweep or self.sweep(),
             sweep_seconds=3600,
+            upkeep=self.upkeep(),
             orphans=Orphans(
                 records=self.records,
                 multiparts=self.multiparts,

@@ -8,6 +8,7 @@ from typing import Any
 from errors import OverloadedError
 from service.completion.events import EventId, ObjectEvent
 from service.completion.ports import Claimed
+from service.completion.settlement import NOT_SHOWN
 
 
 def event(key: str, number: int = 0, **changes: Any) -> ObjectEvent:
@@ -30,6 +31,7 @@ class Row:
     outcome: str | None = None
     done_at: datetime | None = None
     failed: bool = False
+    faults: int = 0
 
 
 class MemoryInbox:
@@ -44,10 +46,18 @@ class MemoryInbox:
         waiting = [row for row in self.rows if row.done_at is None]
         if len(waiting) + len(events) > self.limit:
             raise OverloadedError(retry_after=30)
-        known = {row.event.id for row in self.rows}
+        known = {row.event.id: number for number, row in enumerate(self.rows)}
         new = {given.id: given for given in events if given.id not in known}
         self.rows += [Row(given, now) for given in new.values()]
-        return set(new)
+        again = {given.id for given in events if given.id not in new}
+        return set(new) | {one for one in again if self._reopened(known[one], now)}
+
+    def _reopened(self, number: int, now: datetime) -> bool:
+        row = self.rows[number]
+        if row.done_at is None or not (row.failed or row.outcome in NOT_SHOWN):
+            return False
+        self.rows[number] = Row(row.event, now)
+        return True
 
     async def claim(
         self, worker: str, now: datetime, *, until: datetime, limit: int
@@ -72,6 +82,7 @@ class MemoryInbox:
                     given.sequencer,
                     given.etag,
                     row.looks,
+                    row.faults,
                 )
             )
         return claimed
@@ -86,12 +97,24 @@ class MemoryInbox:
             self._end(event, worker, outcome=outcome, done_at=now)
 
     async def retry(
-        self, event: Claimed, worker: str, due_at: datetime, *, looked: bool = False
+        self,
+        event: Claimed,
+        worker: str,
+        due_at: datetime,
+        *,
+        looked: bool = False,
+        faulted: bool = False,
     ) -> None:
-        self._end(event, worker, due_at=due_at, looks=event.looks + looked)
+        counts = {"looks": event.looks + looked, "faults": event.faults + faulted}
+        self._end(event, worker, due_at=due_at, **counts)
 
     async def give_up(self, event: Claimed, worker: str, outcome: str, now: datetime) -> None:
         self._end(event, worker, outcome=outcome, done_at=now, failed=True)
+
+    async def call_back(self, now: datetime, *, beyond: datetime) -> int:
+        far = [row for row in self.rows if row.done_at is None and row.due_at > beyond]
+        self.rows = [replace(row, due_at=now) if row in far else row for row in self.rows]
+        return len(far)
 
     async def forget(self, before: datetime) -> int:
         self.forgotten_before.append(before)

@@ -145,6 +145,18 @@ async def test_what_waits_is_not_counted_for_every_message(
         sqlalchemy.event.remove(*listener)
 
 
+async def test_what_other_replicas_put_counts_too_after_a_while(
+    inbox: SqlInbox, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_COUNTED_SECONDS", -1)
+    other = SqlInbox(database, limit=50)
+    await inbox.put([event(str(number)) for number in range(30)], START)
+    await other.put([event(str(number)) for number in range(30, 45)], START)
+    with pytest.raises(OverloadedError):
+        await inbox.put([event(str(number)) for number in range(45, 55)], START)
+    assert len(await inbox.put([event("x")], START)) == 1
+
+
 async def test_a_crowd_of_senders_is_written_in_few_commits(database: Database) -> None:
     commits = 0
 
@@ -191,6 +203,43 @@ async def test_the_oldest_due_come_first_and_none_before_its_time(inbox: SqlInbo
     assert [claimed.key for claimed in await claim(inbox, "w", seconds=2)] == ["2"]
 
 
+async def test_what_has_waited_longest_is_not_passed_by_what_came_first(inbox: SqlInbox) -> None:
+    """Or what is tried again would keep the others from their turn."""
+    await inbox.put([event("retried")], START)
+    (retried,) = await claim(inbox, "w")
+    await inbox.retry(retried, "w", START + timedelta(seconds=2))
+    for seconds in (1, 3):
+        await inbox.put([event(str(seconds))], START + timedelta(seconds=seconds))
+    turns = [await claim(inbox, "w", seconds=4, limit=1) for _ in range(3)]
+    assert [claimed.key for turn in turns for claimed in turn] == ["1", "retried", "3"]
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_a_worker_does_not_wait_for_what_another_holds(
+    inbox: SqlInbox, database: Database
+) -> None:
+    """Nor does one that forgets. (With SQLite one at a time writes.)"""
+    await inbox.put([event("held"), event("free"), event("old"), event("older")], START)
+    for done in (await claim(inbox, "w"))[2:]:
+        await inbox.settle(done, "w", "completed", START)
+    held = select(table).where(table.c.key.in_(["held", "old"])).with_for_update()
+    async with asyncio.timeout(10), database.transaction() as connection:
+        await connection.execute(held)
+        assert [claimed.key for claimed in await claim(inbox, "w", seconds=60)] == ["free"]
+        assert await inbox.forget(START + timedelta(days=1)) == 1
+    assert {row["key"] for row in await rows(database)} == {"held", "free", "old"}
+
+
+async def test_looks_in_vain_are_counted_and_failures_are_not(inbox: SqlInbox) -> None:
+    await inbox.put([event("a")], START)
+    found = []
+    for looked in (True, False, True, False):
+        (claimed,) = await claim(inbox, "w")
+        found.append((claimed.attempts, claimed.looks))
+        await inbox.retry(claimed, "w", START, looked=looked)
+    assert found == [(1, 0), (2, 1), (3, 1), (4, 2)]
+
+
 async def test_a_lease_that_ran_out_is_free_again_and_the_late_worker_writes_nothing(
     inbox: SqlInbox, database: Database
 ) -> None:
@@ -229,7 +278,7 @@ async def test_only_what_was_done_before_then_is_forgotten(inbox: SqlInbox) -> N
     claimed = {found.key: found for found in await claim(inbox, "w")}
     waits, old, new = (claimed[key] for key in ("waits", "old", "new"))
     await inbox.settle(old, "w", "completed", START)
-    await inbox.give_up(new, "w", "x", START + timedelta(days=1))
+    await inbox.settle(new, "w", "completed", START + timedelta(days=1))
     await inbox.retry(waits, "w", START)
     assert await inbox.forget(START) == 0
     assert await inbox.forget(START + timedelta(days=1)) == 1
@@ -305,3 +354,51 @@ async def test_a_database_that_is_away_is_said() -> None:
         for call in (inbox.put([event("a")], START), claim(inbox, "w"), inbox.forget(START)):
             with pytest.raises(UnavailableError):
                 await call
+
+
+@pytest.mark.parametrize("outcome", ["absent", "gone", "stale", "given up"])
+async def test_what_came_to_nothing_is_taken_up_when_it_is_sent_again(
+    inbox: SqlInbox, database: Database, outcome: str
+) -> None:
+    """After a repair somebody sends it again: an answer that it is known would change nothing."""
+    await inbox.put([event("a"), event("b"), event("c")], START)
+    nothing, done, waits = await claim(inbox, "w")
+    if outcome == "given up":
+        await inbox.give_up(nothing, "w", "RuntimeError", START)
+    else:
+        await inbox.settle(nothing, "w", outcome, START)
+    await inbox.settle(done, "w", "completed", START)
+    await inbox.retry(waits, "w", START + timedelta(days=1), looked=True, faulted=True)
+    later = START + timedelta(hours=1)
+    again = [event("a"), event("b"), event("c"), event("d")]
+    assert await inbox.put(again, later) == {again[0].id, again[3].id}
+    first, *_ = await rows(database)
+    assert (first["done_at"], first["outcome"], first["failed"]) == (None, None, False)
+    assert (first["attempts"], first["looks"], first["faults"]) == (0, 0, 0)
+    assert (first["due_at"], first["received_at"]) == (later, START)
+    assert [found.key for found in await claim(inbox, "w", seconds=3600)] == ["a", "d"]
+
+
+async def test_faults_of_ours_are_counted_apart_from_looks(inbox: SqlInbox) -> None:
+    await inbox.put([event("a")], START)
+    for looked, faulted in ((True, False), (False, True), (False, False), (False, True)):
+        (claimed,) = await claim(inbox, "w")
+        await inbox.retry(claimed, "w", START, looked=looked, faulted=faulted)
+    (claimed,) = await claim(inbox, "w")
+    assert (claimed.attempts, claimed.looks, claimed.faults) == (5, 1, 2)
+
+
+async def test_what_is_due_too_far_from_now_is_called_back(
+    inbox: SqlInbox, database: Database
+) -> None:
+    """A clock that was set back, or a replica's that was ahead."""
+    far, beyond = timedelta(hours=5), START + timedelta(hours=1)
+    await inbox.put([event("near"), event("far"), event("done")], START)
+    near, gone, done = await claim(inbox, "w")
+    await inbox.retry(near, "w", beyond)
+    await inbox.retry(gone, "w", START + far)
+    await inbox.settle(done, "w", "completed", START + far)
+    assert await inbox.call_back(START, beyond=beyond) == 1
+    assert await inbox.call_back(START, beyond=beyond) == 0
+    assert [found.key for found in await claim(inbox, "w")] == ["far"]
+    assert (await rows(database))[0]["due_at"] == beyond

@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ from service.completion import completion as module
 from service.completion.completion import Completion
 from service.uploads.model import UploadStatus
 from service.uploads.ports import StoredObject
+from tests.fakes.clock import START
 from tests.fakes.completion import World
 from tests.fakes.eventually import eventually
 from tests.fakes.inbox import MemoryInbox, event
-from tests.fakes.records import upload
+from tests.fakes.records import IDENTITY, upload
 from tests.fakes.store import stored
 
 
@@ -71,6 +73,30 @@ async def test_an_accepted_event_is_kept_and_wakes_the_processor(
         assert await completion.accept([event("a"), event("b")]) == 2
         await eventually(lambda: processor.taken > before)
     assert [row.event.key for row in world.inbox.rows] == ["a", "b"]
+
+
+async def test_news_wakes_the_processor_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or it would ask the database without a pause from the first event on."""
+    monkeypatch.setattr(module, "_POLL_SECONDS", 3600.0)
+    processor = Steps()
+    completion = World().completion(processor, Steps())
+    async with running(completion):
+        await eventually(processor.idle.is_set)
+        before = processor.taken
+        await completion.accept([event("a")])
+        await eventually(lambda: processor.taken > before)
+        for _ in range(50):
+            await asyncio.sleep(0)
+    assert processor.taken == before + 1
+
+
+async def test_it_walks_through_the_bucket_for_orphans() -> None:
+    world = World()
+    world.multiparts.begin(f"{IDENTITY}/left", initiated=START - timedelta(days=8))
+    completion = world.completion(Steps(), Steps())
+    completion._orphan_seconds = 0.001
+    async with running(completion):
+        await eventually(lambda: not world.multiparts.under_way)
 
 
 async def test_a_repeated_event_is_accepted_but_not_new() -> None:

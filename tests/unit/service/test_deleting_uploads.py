@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from errors import StoreUnavailableError, UploadNotFoundError, UploadStateError
 from service.uploads.model import UploadStatus as S
@@ -87,13 +88,19 @@ async def test_an_object_written_again_meanwhile_is_left_alone() -> None:
     assert house.store.holds(KEY)
 
 
-@pytest.mark.parametrize("status", [S.PENDING, S.COMPLETED])
-async def test_a_record_that_moved_on_meanwhile_is_said(status: S) -> None:
+@pytest.mark.parametrize(("status", "races"), [(S.PENDING, 1), (S.COMPLETED, 2)])
+async def test_a_record_that_moved_on_meanwhile_is_said(status: S, races: int) -> None:
     house = House(status)
-    house.records.lost_races = 1
+    house.records.lost_races = races
     with pytest.raises(UploadStateError):
         await house.delete()
     assert house.status is status
+
+
+async def test_one_whose_object_is_gone_is_deleted_though_it_moved_on_meanwhile() -> None:
+    house = House(S.COMPLETED)
+    house.records.lost_races = 1
+    assert await house.delete() is S.DELETED
 
 
 @pytest.mark.parametrize("status", [S.PENDING, S.UPLOADING])
@@ -128,3 +135,15 @@ async def test_what_is_deleted_gives_its_quota_back() -> None:
     house.records.rows["upl_1"] = upload(status=S.COMPLETED, etag="one", charged=5)
     await house.delete()
     assert house.row().charged == 0
+
+
+@pytest.mark.parametrize("status", [S.PENDING, S.COMPLETED])
+async def test_the_log_says_what_the_user_has_ended(status: S) -> None:
+    house = House(status)
+    house.store.put(KEY, stored())
+    with capture_logs() as lines:
+        ended = await house.delete()
+        await house.delete()
+    assert [(line["event"], line["upload_id"], line["by"]) for line in lines] == [
+        (f"upload.{ended}", "upl_1", "user")
+    ]

@@ -7,13 +7,14 @@ import pytest
 
 from service.completion.explanation import Explanation, explain
 from service.completion.history import StoreEvent, Transition
-from service.uploads.model import UploadStatus
+from service.uploads.model import Transport, UploadStatus
 from tests.fakes.clock import START
 from tests.fakes.records import upload
 from tests.fakes.timeline import heard, history, moved
 
 S = UploadStatus
 LATER = START + timedelta(seconds=90)
+AGAIN = " once more, in case it was written again"
 
 
 def told(*items: Transition | StoreEvent, seconds: float = 60, **changes: Any) -> Explanation:
@@ -23,17 +24,21 @@ def told(*items: Transition | StoreEvent, seconds: float = 60, **changes: Any) -
 def test_what_was_announced_waits_for_its_client() -> None:
     assert told() == Explanation(
         "client",
-        "It was announced, and nothing is known to have been sent yet; it may be sent until "
-        "2030-01-08 00:00:00 UTC.",
+        "It was announced, and nothing is known to have been sent yet; the service is about to "
+        "look at the store; it may be sent until 2030-01-08 00:00:00 UTC.",
     )
+    found = told(next_look_at=LATER)
+    assert "; the service looks at the store at 2030-01-01 00:01:30 UTC; it may" in found.sentence
+    assert "yet; it may be sent until" in told(next_look_at=None).sentence
 
 
 def test_what_is_sent_in_parts_is_not_asked_of_the_store() -> None:
-    found = told(status=S.UPLOADING, part_count=3, part_size=8, multipart_id="mp_1")
-    assert found == Explanation(
+    parts: dict[str, Any] = {"part_count": 3, "part_size": 8, "multipart_id": "mp_1"}
+    assert told(status=S.UPLOADING, **parts, next_look_at=LATER) == Explanation(
         "client",
         "It is being sent in 3 parts, and is not completed; which of them have arrived the list of "
-        "its parts tells; it may be sent until 2030-01-08 00:00:00 UTC.",
+        "its parts tells; the service looks at the store at 2030-01-01 00:01:30 UTC; it may be "
+        "sent until 2030-01-08 00:00:00 UTC.",
     )
 
 
@@ -47,7 +52,7 @@ def test_what_is_sent_in_ways_unknown(more: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("looks", "words"), [(1, "once"), (7, "7 times")])
 def test_the_looks_that_found_nothing_are_told(looks: int, words: str) -> None:
     found = told(looks=looks)
-    assert f"yet; the service has looked at the store {words} in vain; it may" in found.sentence
+    assert f"yet; the service has looked at the store {words} in vain; the" in found.sentence
 
 
 def test_what_the_store_told_of_is_about_to_be_looked_up() -> None:
@@ -135,27 +140,57 @@ def test_what_is_in_quarantine_waits_for_a_verdict(steps: list[Transition], sinc
 def test_how_it_ended(status: S, words: str) -> None:
     at = "2030-01-01 00:00:03 UTC"
     step = moved(status.value, 3)
-    assert told(step, status=status, status_reason="5 bytes, not 6") == Explanation(
+    done: dict[str, Any] = {"status": status, "next_look_at": None}
+    assert told(step, status_reason="5 bytes, not 6", **done) == Explanation(
         None, f"{words} at {at}: 5 bytes, not 6."
     )
-    assert told(status=status) == Explanation(None, f"{words}.")
+    assert told(**done) == Explanation(None, f"{words}.")
+    due = "the service is about to look at the store, to delete what may have come late"
+    assert told(**done | {"next_look_at": START}).sentence == f"{words}; {due}."
+    later = "the service looks at the store at 2030-01-01 00:01:30 UTC, to delete what may have"
+    assert f"{words}; {later} come late." == told(**done | {"next_look_at": LATER}).sentence
 
 
 def test_what_is_completed_waits_for_nothing() -> None:
-    found = told(heard(9, outcome=None, next_attempt_at=LATER), status=S.COMPLETED)
+    done: dict[str, Any] = {"status": S.COMPLETED, "next_look_at": None}
+    found = told(heard(9, outcome=None, next_attempt_at=LATER), **done)
     assert found == Explanation(None, "It was completed.")
-    found = told(status=S.COMPLETED, completed_at=LATER, status_reason="no checksum to compare")
+    found = told(**done, completed_at=LATER, status_reason="no checksum to compare")
     assert found.sentence == (
         "It was completed at 2030-01-01 00:01:30 UTC: no checksum to compare."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        (
+            {"transport": Transport.PRESIGNED},
+            f"{AGAIN}: the address that was given for it can be used until it ends",
+        ),
+        ({}, AGAIN),
+        ({"multipart_id": "mp_1"}, ", to clear away parts that were not needed"),
+    ],
+)
+def test_what_is_completed_says_why_it_is_looked_at_again(changes: Any, why: str) -> None:
+    look = "the service looks at the store at 2030-01-01 00:01:30 UTC"
+    found = told(status=S.COMPLETED, next_look_at=LATER, **changes)
+    assert found == Explanation(None, f"It was completed; {look}{why}.")
+    found = told(status=S.COMPLETED, next_look_at=START, **changes)
+    assert found == Explanation(
+        None, f"It was completed; the service is about to look at the store{why}."
     )
 
 
 def test_what_was_replaced_says_whether_it_is_verified() -> None:
     step = moved("replaced", 3)
     written = "The object was written again at 2030-01-01 00:00:03 UTC after it had been completed"
-    assert told(step, status=S.REPLACED, etag="two") == Explanation(
-        None, f"{written}, and what is there now is verified."
+    verified = f"{written}, and what is there now is verified"
+    assert told(step, status=S.REPLACED, etag="two", next_look_at=None) == Explanation(
+        None, f"{verified}."
     )
+    found = told(step, status=S.REPLACED, etag="two", next_look_at=LATER)
+    assert found.sentence.startswith(f"{verified}; the service looks at the store at")
     found = told(step, status=S.REPLACED, etag=None, next_look_at=LATER)
     assert found.waiting_for == "verification"
     assert found.sentence.startswith(f"{written}, and is not verified yet; the service looks")
@@ -165,7 +200,10 @@ def test_what_was_replaced_says_whether_it_is_verified() -> None:
 @pytest.mark.parametrize("seconds", [0, 10**8])
 @pytest.mark.parametrize("waits", [None, LATER])
 def test_there_is_one_sentence_for_everything(status: S, seconds: float, waits: Any) -> None:
-    found = told(heard(next_attempt_at=waits), seconds=seconds, status=status, next_look_at=None)
-    assert found.sentence.endswith(".")
-    assert "None" not in found.sentence
-    assert found.sentence.count(". ") == 0
+    for look in (None, LATER):
+        event = heard(next_attempt_at=waits)
+        found = told(event, seconds=seconds, status=status, next_look_at=look)
+        assert found.sentence.endswith(".")
+        assert "None" not in found.sentence
+        assert found.sentence.count(". ") == 0
+        assert found.sentence.count(";;") == 0

@@ -36,6 +36,7 @@ async def test_two_tokens_are_good_while_one_is_being_replaced(scheme: str, toke
         "Bearer ",
         OLD,
         f"Basic {OLD}",
+        f"Digest {OLD}",  # as long as "Bearer"
         f"Bearer {OLD}x",
         f"Bearer {OLD[:-1]}",
         f"Bearer {OLD.upper()}",

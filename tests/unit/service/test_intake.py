@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextvars import ContextVar
 from datetime import datetime
 
 import pytest
@@ -214,6 +215,26 @@ async def test_a_commit_takes_so_many_events_at_most(
     shelf.open.set()
     assert await settled(first, *large) == [1, 4, 1, 2]
     assert shelf.batches[1:] == [["a", "b", "c", "d"], ["e", "f", "g"]]
+
+
+def test_a_write_is_given_up_before_its_source_goes_away() -> None:
+    """SNS waits for 15 s; then nobody hears that it is to be sent again."""
+    assert module._WRITE_SECONDS < 15
+
+
+async def test_what_writes_for_many_is_of_no_one_request(intake: Intake, shelf: Shelf) -> None:
+    """Or the log would put the others' commits down to the first of them."""
+    request: ContextVar[str] = ContextVar("request")
+    found: list[str] = []
+
+    async def put(events: Sequence[ObjectEvent], now: datetime) -> set[EventId]:
+        found.append(request.get("nobody's"))
+        return set()
+
+    shelf.put = put  # type: ignore[method-assign]
+    request.set("the first's")
+    await intake.put([event("a")])
+    assert found == ["nobody's"]
 
 
 async def test_a_database_that_hangs_is_given_up(

@@ -83,6 +83,15 @@ async def test_a_store_that_showed_older_bytes_than_the_event_told_of_is_looked_
     assert made.records.rows["upl_1"].etag == "two"
 
 
+async def test_a_place_that_was_told_but_not_seen_silences_nobody() -> None:
+    """The store has shown neither of the two yet, so both are looked for again."""
+    made = world()
+    made.store.put(KEY, stored(etag="one"))
+    await told(made, "00C", "three")
+    assert made.records.rows["upl_1"].sequencer is None
+    assert await told(made, "00B", "two") is Outcome.STALE
+
+
 @pytest.mark.parametrize("sequencer", ["0", "00", "ffff"])
 async def test_without_an_order_everything_is_looked_at(sequencer: str) -> None:
     made = world()

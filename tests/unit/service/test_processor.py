@@ -109,13 +109,26 @@ async def test_a_fault_of_ours_is_given_up_under_its_name() -> None:
     assert world.inbox.rows[0].outcome == "RuntimeError"
 
 
-async def test_a_settlement_that_hangs_ends_with_its_lease() -> None:
+@pytest.mark.parametrize("shorter", ["lease", "longest"])
+async def test_a_settlement_that_hangs_ends_with_its_lease_or_before(shorter: str) -> None:
     world = await given_events("hangs", "b")
     settlement = Scripted({"hangs": asyncio.Event()})
-    processor = world.processor(settlement, lease=timedelta(milliseconds=20))
-    assert await processor.step() == 2
+    limits = {"lease": LEASE, "longest": LEASE, shorter: timedelta(milliseconds=20)}
+    async with asyncio.timeout(10):
+        assert await world.processor(settlement, **limits).step() == 2
     assert settlement.settled == ["b"]
     assert (world.inbox.rows[0].leased_by, world.inbox.rows[0].done_at) == (None, None)
+
+
+async def test_what_takes_too_long_is_tried_again_however_often() -> None:
+    """As a store that is away: an object without a record has nothing else that remembers it."""
+    world = await given_events("hangs")
+    settlement = Scripted({"hangs": asyncio.Event()})
+    processor = world.processor(settlement, longest=timedelta(milliseconds=1), max_attempts=2)
+    for _ in range(4):
+        assert await processor.step() == 1
+        world.clock.advance(300)
+    assert (world.inbox.rows[0].attempts, world.inbox.rows[0].done_at) == (4, None)
 
 
 async def test_an_event_is_claimed_for_the_lease() -> None:
@@ -185,7 +198,10 @@ async def test_an_outage_does_not_use_up_the_looks() -> None:
         world.clock.advance(300)
     script.clear()
     await processor.step()
-    assert world.inbox.rows[0].done_at is None
+    (row,) = world.inbox.rows
+    assert row.done_at is None
+    # And the looks follow upon each other as if there had been none.
+    assert row.due_at - world.clock() <= timedelta(seconds=1)
 
 
 async def test_what_a_store_shows_late_is_looked_at_again_for_a_while() -> None:

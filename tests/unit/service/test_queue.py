@@ -6,11 +6,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from io import StringIO
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from errors import InvalidRequestError, OverloadedError, UnavailableError
+from service.completion import queue as module
 from service.completion.events import ObjectEvent
 from service.completion.queue import ConsumerLimits, Queue, QueueConsumer
 from tests.fakes.eventually import eventually
@@ -239,6 +241,37 @@ async def test_messages_that_cannot_be_hidden_are_seen_through_all_the_same() ->
     queue.failing = {"hide"}
     async with consuming(queue, accept, visibility_seconds=0.003):
         await eventually(lambda: queue.deleted == ["m0"])
+
+
+async def test_messages_in_hand_are_hidden_anew_twice_within_their_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(module, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
+
+    async def accept(_events: Sequence[ObjectEvent]) -> int:
+        await asyncio.Event().wait()
+        return 0
+
+    async with consuming(MemoryQueue(s3_body("u/a")), accept, visibility_seconds=60):
+        await eventually(lambda: bool(pauses))
+    assert 0 < pauses[0] <= 30
+
+
+async def test_what_is_deleted_is_hidden_no_more() -> None:
+    queue, accept = MemoryQueue(s3_body("u/a")), Accepting()
+    async with consuming(queue, accept, visibility_seconds=0.003):
+        await eventually(lambda: queue.deleted == ["m0"])
+        before = len(queue.hides)
+        accept.always = UnavailableError()
+        queue.send(s3_body("u/b"))
+        await eventually(lambda: len(queue.hides) >= before + 5)
+    assert {name for names, _ in queue.hides[before:] for name in names} == {"m1"}
 
 
 async def test_several_receivers_work_at_once_and_no_more() -> None:

@@ -128,11 +128,12 @@ async def test_bytes_that_come_after_the_end_are_deleted(status: S) -> None:
 
 
 async def test_a_rejected_object_that_could_not_be_deleted_is_deleted_next_time() -> None:
-    made = world(S.PENDING, stored(size=6))
+    made = world(S.PENDING, stored(size=6), looks=9)
     made.store.delete_failures.append(StoreUnavailableError())
     with pytest.raises(StoreUnavailableError):
         await settled(made)
-    assert made.records.rows["upl_1"].next_look_at == START
+    record = made.records.rows["upl_1"]
+    assert (record.next_look_at, record.looks) == (START, 0)
     assert (await settled(made))[0] is Outcome.STRAY_DELETED
     assert not made.store.holds(KEY)
 

@@ -109,7 +109,7 @@ async def test_the_place_of_an_ended_upload_is_looked_at_a_bounded_number_of_tim
 async def test_an_upload_that_waited_long_is_watched_as_well_after_its_end() -> None:
     made = world(upload(looks=30, expires_at=START))
     await made.sweep().step()
-    assert row(made).status is S.EXPIRED
+    assert (row(made).status, row(made).looks) == (S.EXPIRED, 0)
     assert await looks_until_the_end(made) >= 2
 
 
@@ -119,6 +119,17 @@ async def test_late_bytes_of_an_ended_upload_are_deleted_by_the_sweep() -> None:
     made.store.put(KEY, stored())
     await looks_until_the_end(made)
     assert not made.store.holds(KEY)
+
+
+async def test_late_bytes_may_come_more_than_once() -> None:
+    made = world(upload(status=S.ABORTED))
+    for number in range(3):
+        made.store.put(KEY, stored(etag=f"{number}"))
+        await made.sweep().step()
+        assert not made.store.holds(KEY)
+        due = row(made).next_look_at
+        assert due is not None
+        made.clock.now = due
 
 
 async def test_a_store_that_is_away_does_not_use_up_the_looks_after_the_end() -> None:
@@ -165,14 +176,6 @@ async def test_a_pass_is_bounded_and_begins_with_the_longest_waiting() -> None:
         made.records.rows[str(number)] = upload(id=str(number), next_look_at=due)
     assert await made.sweep(batch=2).step() == 2
     assert {name for name, one in made.records.rows.items() if one.looks} == {"3", "4"}
-
-
-async def test_old_events_are_forgotten_when_there_is_nothing_else_to_do() -> None:
-    made = world(upload())
-    await made.sweep().step()
-    assert made.inbox.forgotten_before == []
-    await made.sweep().step()
-    assert made.inbox.forgotten_before == [made.clock() - timedelta(days=30)]
 
 
 async def test_an_outcome_of_another_worker_is_not_undone() -> None:

@@ -1,5 +1,6 @@
 """The timeline of an upload: whose it is, and in which order it is told."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from errors import UploadNotFoundError
 from service.completion.history import History, StoreEvent
 from service.completion.timeline import MOST_OF_A_KIND, Timeline, in_order
+from service.uploads.model import UploadStatus
 from tests.fakes.clock import START, Clock
 from tests.fakes.records import MemoryRecords, upload
 from tests.fakes.timeline import MemoryHistory, heard, history, moved, sent
@@ -58,3 +60,28 @@ def test_s3s_events_are_in_the_order_of_their_sequencers() -> None:
 def test_sequencers_of_different_lengths_and_cases_compare_as_s3_says() -> None:
     last, first, same = s3(1, "0055ab"), s3(2, "00559F00"), s3(3, "0055AB00")
     assert list(in_order(UPLOAD, history(last, first, same))) == [UPLOAD, first, last, same]
+
+
+@pytest.mark.parametrize(
+    ("now", "steps", "truncated"),
+    [
+        ("pending", [], False),
+        ("completed", [], True),
+        ("completed", [("completed", "pending")], False),
+        ("completed", [("completed", None)], False),
+        ("completed", [("completed", "uploading")], True),
+        ("deleted", [("deleted", "completed")], True),
+    ],
+)
+async def test_it_says_so_where_its_beginning_is_kept_no_more(
+    now: str, steps: list[tuple[str, str | None]], truncated: bool
+) -> None:
+    moves = [
+        replace(moved(after, number), before=before and UploadStatus(before))
+        for number, (after, before) in enumerate(steps)
+    ]
+    record = replace(UPLOAD, status=UploadStatus(now))
+    made = Timeline(
+        records=MemoryRecords(record), history=MemoryHistory(history(*moves)), clock=Clock()
+    )
+    assert (await made.of_any(record.id)).truncated is truncated

@@ -1,5 +1,6 @@
 """What is quarantined stays so until a verdict, which is given on what was looked at."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -97,11 +98,11 @@ async def test_a_race_that_is_lost_is_said(verdict: Verdict) -> None:
 
 
 async def test_what_could_not_be_deleted_now_the_sweep_deletes() -> None:
-    world = quarantined()
+    world = quarantined(looks=9)
     world.store.delete_failures = [StoreUnavailableError()]
     with pytest.raises(StoreUnavailableError):
         await world.verdicts.give("upl_1", "rejected", None)
-    assert world.row().status is S.REJECTED
+    assert (world.row().status, world.row().looks) == (S.REJECTED, 0)
     await world.sweep().step()
     assert not world.store.holds(world.row().key)
 
@@ -143,3 +144,13 @@ async def test_a_verdict_that_is_repeated_does_not_release_what_was_written_sinc
     with pytest.raises(UploadStateError):
         await world.verdicts.give("upl_1", "clean", None, etag="one")
     assert world.row().status is S.QUARANTINED
+
+
+@BOTH
+async def test_the_same_verdict_twice_at_once_is_one(verdict: Verdict) -> None:
+    world = quarantined()
+    first, second = await asyncio.gather(
+        *(world.verdicts.give("upl_1", verdict, None) for _ in range(2))
+    )
+    assert first == second
+    assert len(world.records.moves) == 1

@@ -97,6 +97,19 @@ async def test_a_replay_gives_the_same_dedupe_keys() -> None:
     assert len(door.fetcher.urls) == 1
 
 
+async def test_two_messages_that_differ_by_their_id_alone_are_two() -> None:
+    """As of two writes within one millisecond, at a store that numbers none."""
+    record = json.loads(json.dumps(S3_RECORD))
+    del record["s3"]["object"]["sequencer"]
+    message = json.dumps({"Records": [record]})
+    keys = set()
+    for name in ("first", "second", "second"):
+        plain = body(signed(notification(Message=message, MessageId=name)))
+        (event,) = await Door().receive(plain, {})
+        keys.add(event.dedupe_key)
+    assert len(keys) == 2
+
+
 async def test_sns_may_retry_for_an_hour_and_clocks_may_differ() -> None:
     plain = body(signed(notification()))
     for later in (timedelta(seconds=3700), timedelta(minutes=-4)):

@@ -1,9 +1,12 @@
 import base64
+from typing import Any
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from aws.sns.canonical import canonical_string, unverified_message
-from errors import WebhookForgedError
+from aws.sns.signature import verified
+from errors import WebhookForgedError, WebhookUnverifiableError
 from tests.unit.sns.sender import (
     CERT_URL,
     CHINA_TOPIC,
@@ -106,3 +109,15 @@ async def test_a_short_key_is_refused_even_where_it_fits() -> None:
     short = rsa_key("short", 1024)
     door = Door(fetcher=CountingFetcher(pem=certificate(short)))
     await forged(signed(notification(), key=short), door)
+
+
+def test_where_sha_1_is_forbidden_the_message_is_not_to_blame() -> None:
+    """By a machine's policy, which may be mended: SNS is to send it again."""
+
+    class Forbidding:
+        def verify(self, *_: object) -> None:
+            raise UnsupportedAlgorithm("sha1 is not supported")
+
+    key: Any = Forbidding()
+    with pytest.raises(WebhookUnverifiableError):
+        verified(unverified_message(signed(notification())), key)

@@ -175,9 +175,38 @@ def test_the_same_bytes_written_again_within_the_second_are_a_new_write() -> Non
 
 
 def test_a_name_that_is_taken_back_is_a_new_event() -> None:
-    event = recorded("rename")
-    event["key"] = event["message"]["new_parent_path"] + "/renamed"
-    assert found(event).dedupe_key != found(EVENTS["rename"]).dedupe_key
+    """All else goes with the name; an object without chunks would be told apart by that alone."""
+    event = recorded("put")
+    assert event["message"]["new_entry"]["chunks"]
+    event["key"] = "/buckets/uploads/us-east-1:abc/renamed"
+    back, written = found(event), found(EVENTS["put"])
+    assert back.key == written.key
+    assert back.dedupe_key == found(event).dedupe_key != written.dedupe_key
+
+
+@pytest.mark.parametrize("time", ["mtime", "crtime"])
+def test_the_same_chunks_written_anew_are_a_new_write(time: str) -> None:
+    """As of an object that is copied onto itself, with another content type."""
+    event = recorded("put")
+    event["message"]["new_entry"]["attributes"][time] += 1
+    assert found(event).dedupe_key != found(EVENTS["put"]).dedupe_key
+
+
+def test_another_etag_is_another_write_whatever_else_is_the_same() -> None:
+    event = recorded("put")
+    event["message"]["new_entry"]["extended"][seaweedfs.ETAG] = base64.b64encode(b"other").decode()
+    assert found(event).dedupe_key != found(EVENTS["put"]).dedupe_key
+
+
+def test_another_version_is_another_write_whatever_else_is_the_same() -> None:
+    event, version = recorded("versioned put"), "0" * 32
+    entry = event["message"]["new_entry"]
+    entry["name"] = f"v_{version}"
+    entry["extended"][seaweedfs.VERSION_ID] = base64.b64encode(version.encode()).decode()
+    event["key"] = f"{event['message']['new_parent_path']}/{entry['name']}"
+    other, written = found(event), found(EVENTS["versioned put"])
+    assert (other.key, other.version_id) == (written.key, version)
+    assert other.dedupe_key != written.dedupe_key
 
 
 def test_raw_is_short_and_holds_no_content_and_no_capability_to_read_it() -> None:

@@ -1,0 +1,80 @@
+"""What counts against an event, and whose it is when its lease is over."""
+
+import asyncio
+
+from errors import StoreUnavailableError
+from service.completion.settlement import News, Outcome
+from tests.fakes.clock import START
+from tests.fakes.completion import LEASE
+from tests.fakes.eventually import eventually
+from tests.fakes.inbox import event
+from tests.unit.service.test_processor import Scripted, given_events
+
+
+async def test_an_outage_uses_up_none_of_the_tries_that_a_fault_of_ours_has() -> None:
+    world = await given_events("a")
+    for _ in range(20):
+        world.clock.advance(600)
+        await world.processor(Scripted({"a": StoreUnavailableError()})).step()
+    for fault in range(1, 4):
+        assert not world.inbox.rows[0].failed
+        world.clock.advance(600)
+        await world.processor(Scripted({"a": RuntimeError()}), max_attempts=3).step()
+        assert world.inbox.rows[0].faults == min(fault, 2)
+    assert world.inbox.rows[0].failed
+
+
+async def test_an_event_whose_lease_is_over_before_its_turn_is_left_to_who_claims_it_next() -> None:
+    world = await given_events("a", "b")
+    gate = asyncio.Event()
+    scripted = Scripted({"a": gate})
+    step = asyncio.create_task(world.processor(scripted, concurrency=1).step())
+    await eventually(lambda: scripted.at_once == 1)
+    world.clock.advance(LEASE.total_seconds())
+    gate.set()
+    assert await step == 2
+    assert scripted.settled == ["a"]
+    assert (world.inbox.rows[1].outcome, world.inbox.rows[1].due_at) == (None, START + LEASE)
+    assert await world.processor(Scripted({})).step() == 1
+
+
+async def test_a_step_that_is_late_frees_nothing_that_a_later_one_has_claimed() -> None:
+    """Of one processor: several of its steps are under way at once."""
+    world = await given_events("a")
+    processor = world.processor(gated := Gated())
+    late = asyncio.create_task(processor.step())
+    await eventually(lambda: gated.waiting == 1)
+    world.clock.advance(LEASE.total_seconds())
+    second = asyncio.create_task(processor.step())
+    await eventually(lambda: gated.waiting == 2)
+    holder = world.inbox.rows[0].leased_by
+    gated.gates[0].set()
+    await late
+    assert (world.inbox.rows[0].leased_by, world.inbox.rows[0].done_at) == (holder, None)
+    gated.gates[1].set()
+    await second
+    assert world.inbox.rows[0].outcome == "completed"
+
+
+class Gated:
+    def __init__(self) -> None:
+        self.gates = [asyncio.Event(), asyncio.Event()]
+        self.waiting = 0
+
+    async def settle(self, bucket: str, key: str, news: News) -> Outcome:
+        gate = self.gates[self.waiting]
+        self.waiting += 1
+        await gate.wait()
+        return Outcome.COMPLETED
+
+
+async def test_an_event_that_was_given_up_or_not_seen_is_taken_up_when_it_is_sent_again() -> None:
+    world = await given_events("gone", "broken", "done")
+    outcome = Outcome.ABSENT
+    await world.processor(Scripted({"broken": RuntimeError()}, outcome), max_attempts=1).step()
+    world.inbox.rows[2] = world.inbox.rows[2].__class__(
+        world.inbox.rows[2].event, START, outcome="completed", done_at=START
+    )
+    sent = [event("gone"), event("broken"), event("done")]
+    assert await world.inbox.put(sent, START) == {sent[0].id, sent[1].id}
+    assert await world.processor(Scripted({})).step() == 2

@@ -1,0 +1,39 @@
+"""The inbox stays small and its times sane, however much there is to do beside."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from structlog.testing import capture_logs
+
+from tests.fakes.clock import START
+from tests.fakes.completion import World
+from tests.fakes.eventually import eventually
+from tests.fakes.inbox import event
+from tests.unit.service.test_completion import running
+
+
+async def test_old_events_are_forgotten_however_much_the_sweep_has_to_do() -> None:
+    world = World()
+
+    class Busy:
+        async def step(self) -> int:
+            return 1
+
+    async with running(world.completion(sweep=Busy())):
+        await eventually(lambda: world.inbox.forgotten_before != [])
+    assert world.inbox.forgotten_before[0] == START - timedelta(days=30)
+
+
+async def test_what_a_wrong_clock_has_put_off_is_called_back() -> None:
+    world = World()
+    await world.inbox.put([event("a"), event("b"), event("c")], START)
+    times = [timedelta(minutes=59), timedelta(minutes=61), timedelta(days=400)]
+    world.inbox.rows = [
+        replace(row, due_at=START + time) for row, time in zip(world.inbox.rows, times, strict=True)
+    ]
+    with capture_logs() as logs:
+        await world.upkeep().step()
+        await world.upkeep().step()
+    due = [row.due_at for row in world.inbox.rows]
+    assert due == [START + times[0], START, START]
+    assert [(line["event"], line["events"]) for line in logs] == [("events.called_back", 2)]

@@ -24,6 +24,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from service.uploads.keys import DEFAULT_TEMPLATE, is_template
 
 DEVELOPMENT_SIGNING_KEY = "development-only-signing-key-change-me"
+# After the time-out of an attempt: its answer is heard out, and noted in the database.
+_UNTIL_NOTED = 5
 
 
 def _lower(value: object) -> object:
@@ -502,7 +504,8 @@ class DeliverySettings(Group):
         8, description="Of those to one endpoint, so that a slow one holds up no other."
     )
     lease_seconds: Seconds = Field(
-        60, description="A claim not finished by then is free again; longer than an attempt."
+        60,
+        description="A claim not finished by then is free again; longer than an attempt by 5 s.",
     )
     rotation_hours: Count = Field(
         24, description="A replaced secret goes on signing beside the new one this long."
@@ -643,8 +646,12 @@ def _contradictions(settings: Settings) -> list[str]:
         settings.redis.timeout_seconds >= settings.cognito.wait_seconds
     ):
         found.append("redis.timeout_seconds must be shorter than cognito.wait_seconds")
-    if settings.delivery.lease_seconds <= settings.delivery.timeout_seconds:
-        found.append("delivery.lease_seconds must be longer than delivery.timeout_seconds")
+    if settings.delivery.lease_seconds < settings.delivery.timeout_seconds + _UNTIL_NOTED:
+        # Or else what was delivered is never noted as such, and sent again and again.
+        found.append(
+            f"delivery.lease_seconds must be {_UNTIL_NOTED} s longer than"
+            " delivery.timeout_seconds"
+        )
     if settings.completion.scan_tag and set(settings.completion.scan_clean) & set(
         settings.completion.scan_rejected
     ):

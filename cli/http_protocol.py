@@ -5,6 +5,7 @@ no request that has been sent is lost.
 
 import asyncio
 import json
+import socket
 from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -121,8 +122,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._end_deadline()
         super().on_headers_complete()
         self.cycle.transport = self._answer_side  # type: ignore[assignment]
-        # For an answer whose client takes nothing: closing would wait for what it has not taken.
-        self.scope["extensions"] = {"uploadgate.abort": self.transport.abort}  # type: ignore[dict-item]
+        self.scope["extensions"] = {
+            # Of an answer whose client takes nothing: closing would wait for what is not taken.
+            "uploadgate.abort": self.transport.abort,  # type: ignore[dict-item]
+            "uploadgate.patience": self.limit_patience,  # type: ignore[dict-item]
+        }
 
     def on_body(self, body: bytes) -> None:
         self._useless = 0
@@ -184,6 +188,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """The answer under way is the connection's last one, if its client can still be told."""
         if self._is_answering() and not self.cycle.response_started:
             self.cycle.keep_alive = False
+
+    def limit_patience(self, seconds: float) -> None:
+        """With a client out of reach, which acknowledges nothing of what was sent: the connection
+        breaks then. Of Linux; elsewhere the system's own patience counts, a quarter of an hour.
+        """
+        option = getattr(socket, "TCP_USER_TIMEOUT", None)
+        taken: socket.socket | None = self.transport.get_extra_info("socket")
+        if option and taken and taken.family in (socket.AF_INET, socket.AF_INET6):
+            taken.setsockopt(socket.IPPROTO_TCP, option, int(seconds * 1000))
 
     def shutdown(self) -> None:
         """The server stops: what has come is still answered, and so is what comes just now."""

@@ -27,6 +27,15 @@ _URL = re.compile(
     r"(?:[/?](?:[a-z0-9._~!$&'()*+,;=:@/?-]|%[0-9a-f]{2})*)?",
     re.ASCII | re.IGNORECASE,
 )
+# What to do about it. No text says what a name resolves to.
+_NETWORKS = "UPLOADGATE_DELIVERY__ALLOWED_NETWORKS"
+_CLEAR = f"plain http goes only to networks that {_NETWORKS} names"
+_NOT_HTTPS = f"It must be https: {_CLEAR}, with UPLOADGATE_DELIVERY__ALLOW_HTTP=true"
+_UNRESOLVED = "The host does not resolve"
+_NOT_PUBLIC = (
+    f"The host has an address that is not public: {_NETWORKS} can allow its network "
+    "(but never link-local addresses and a cloud's metadata)"
+)
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 # What the URL standard takes for an IPv4 address, in whatever base: only the usual form is one.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
@@ -64,10 +73,10 @@ class Guard:
         """For when an endpoint is registered; every message is checked anew. Raises
         InvalidEndpointError, which does not say what a name resolves to.
         """
-        if isinstance(await self.addresses(self.parse(url)), NoAnswer):
-            raise InvalidEndpointError(
-                "The host does not resolve, or not only to addresses that webhooks may go to"
-            )
+        target = self.parse(url)
+        found = await self.addresses(target)
+        if isinstance(found, NoAnswer):
+            _refuse(_UNRESOLVED if found.reason == "unresolvable" else _why_not(target))
 
     def parse(self, url: str) -> Target:
         """Raises InvalidEndpointError for what is not to be sent to whatever it resolves to."""
@@ -76,7 +85,7 @@ class Guard:
             _refuse("It must be an https URL without a user, a fragment or unusual characters")
         secure = found["scheme"].lower() == "https"
         if not secure and not self._allow_http:
-            _refuse("It must be https")
+            _refuse(_NOT_HTTPS)
         if int(found["port"] or 443) > 65_535:  # noqa: PLR2004 - the largest port
             _refuse("There is no such port")
         host = found["host"].lower()
@@ -118,6 +127,10 @@ def _literal(host: str) -> Address | None:
     if not all(_LABEL.fullmatch(label) for label in labels):
         _refuse("The host is not a name in its usual form")
     return None
+
+
+def _why_not(target: Target) -> str:
+    return _NOT_PUBLIC if target.secure else f"It must be https: {_CLEAR}"
 
 
 def _refuse(why: str) -> NoReturn:

@@ -10,7 +10,8 @@ from typing import Self
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
 """The addresses of a host name, as text. Raises OSError."""
 
-_THREADS = 8
+# More than endpoints are usually allowed: names that never resolve hold up no other.
+_THREADS = 64
 
 
 class SystemLookup:
@@ -36,6 +37,8 @@ class SystemLookup:
         """Waits as long as its caller does; the lookup itself goes on for others."""
         running = self._running.get(host)
         if running is None:
+            if len(self._running) >= _THREADS:
+                raise OSError("too many lookups do not end")
             loop = asyncio.get_running_loop()
             running = loop.run_in_executor(self._threads, _addresses, host)
             self._running[host] = running

@@ -1,5 +1,6 @@
-"""Answers that announce themselves for ever are refused."""
+"""Answers that announce themselves for ever are refused, and connections let go of at once."""
 
+import asyncio
 from typing import Any, Final
 
 import aiohttp
@@ -15,10 +16,25 @@ class ImpatientResponse(aiohttp.ClientResponse):
     while there are more: neither a time-out nor another request has its turn meanwhile.
     """
 
+    _transport: asyncio.BaseTransport | None = None
+
+    async def let_go(self) -> None:
+        """A TLS connection that is closed waits for its peer to close it, too: half a minute, and
+        beyond every bound on connections.
+        """
+        self.close()
+        await asyncio.sleep(0)  # in which the loop sends that it is closed
+        self._break()
+
+    def _break(self) -> None:
+        if isinstance(self._transport, asyncio.WriteTransport):
+            self._transport.abort()
+
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:
         protocol = connection.protocol
         if protocol is None:
             return await super().start(connection)
+        self._transport = protocol.transport
         read, heads = protocol.read, 0
 
         async def counted() -> Any:
@@ -32,5 +48,8 @@ class ImpatientResponse(aiohttp.ClientResponse):
         vars(protocol)["read"] = counted
         try:
             return await super().start(connection)
+        except BaseException:
+            self._break()
+            raise
         finally:
             del vars(protocol)["read"]

@@ -108,7 +108,8 @@ async def _take_leave(response: aiohttp.ClientResponse) -> None:
     except (aiohttp.ClientError, asyncio.IncompleteReadError, TimeoutError, OSError, ValueError):
         pass
     finally:
-        response.close()
+        if isinstance(response, ImpatientResponse):
+            await response.let_go()
 
 
 def _reason(error: Exception) -> str:

@@ -26,6 +26,9 @@ _log = structlog.get_logger("uploadgate.events")
 _RETRY_MILLISECONDS = 3000
 # Where the server offers it: closes the connection without waiting for what it has not taken.
 ABORT = "uploadgate.abort"
+# Where it offers that: how long a client may be out of reach. What a stream sends fits into the
+# connection's buffers for many minutes, so sending does not show it.
+PATIENCE = "uploadgate.patience"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -45,6 +48,8 @@ class EventStream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._opening as stream:
+            if limit := scope.get("extensions", {}).get(PATIENCE):
+                limit(self._times.send)
             leaving = asyncio.create_task(_wait_for_leave(receive))
             leaving.add_done_callback(lambda _: stream.leave())
             try:

@@ -44,12 +44,16 @@ def shares(
     endpoints: Sequence[str], busy: Mapping[str, int], limit: int, per_endpoint: int
 ) -> dict[str, int]:
     """One place after another to whichever endpoint has the fewest: neither a backlog nor a
-    receiver that is slow takes what the others need.
+    receiver that is slow takes what the others need. The last quarter of all places is for those
+    that have none: some receivers that are slow together hold up nobody else.
     """
+    kept_free = (limit + sum(busy.values())) // 4
     taken = {endpoint: busy.get(endpoint, 0) for endpoint in endpoints}
-    for _ in range(limit):
+    for left in range(limit, 0, -1):
         endpoint = min(taken, key=taken.__getitem__, default=None)
         if endpoint is None or taken[endpoint] >= per_endpoint:
+            break
+        if taken[endpoint] and left <= kept_free:
             break
         taken[endpoint] += 1
     return {endpoint: count - busy.get(endpoint, 0) for endpoint, count in taken.items()}
@@ -77,7 +81,7 @@ async def lease(
         update(deliveries)
         .where(deliveries.c.id.in_(select(due.c.id)))
         .values(leased_by=worker, due_at=until, attempts=deliveries.c.attempts + 1)
-        .returning(deliveries.c.id, deliveries.c.event_id, deliveries.c.attempts)
+        .returning(*(deliveries.c[name] for name in ("id", "event_id", "attempts", "failures")))
     )
     rows = (await connection.execute(statement)).mappings().all()
     return sorted(rows, key=_by_id)
@@ -105,4 +109,5 @@ def delivery(endpoint: RowMapping, row: RowMapping, payload: str, now: datetime)
         secrets=tuple(secrets),
         payload=payload,
         attempts=row["attempts"],
+        failures=row["failures"],
     )

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, and_, delete, exists, select, update
+from sqlalchemy import RowMapping, Select, and_, delete, exists, func, or_, select, update
 
-from service.delivery.ports import Delivery
+from service.delivery.ports import Delivery, Forgotten, Place
 from state import claiming, spreading
 from state.database import Database
 from state.tables import deliveries, events, webhook_endpoints
+from state.upsert import one_of
 
 
 class SqlOutbox:
@@ -64,7 +65,7 @@ class SqlOutbox:
         status: int | None,
         error: str,
     ) -> None:
-        told = {"last_status": status, "last_error": error}
+        told = {"last_status": status, "last_error": error, "failures": delivery.failures + 1}
         await self._end(delivery, worker, now, due_at=due_at, **told)
 
     async def give_up(
@@ -100,31 +101,46 @@ class SqlOutbox:
         async with self._database.transaction() as connection:
             await connection.execute(statement)
 
-    async def forget(self, before: datetime, limit: int) -> int:
+    async def forget(
+        self, before: datetime, limit: int, *, after: Place | None = None
+    ) -> Forgotten:
         """Waits for no lock while it holds one: what somebody is writing just now is left."""
         async with self._database.transaction() as connection:
-            ids = (await connection.execute(_forgettable(before, limit))).scalars().all()
-            theirs = select(deliveries.c.id).where(deliveries.c.event_id.in_(ids))
+            found = (await connection.execute(_oldest(before, limit, after))).all()
+            ids = [row.id for row in found if not row.awaited]
+            theirs = select(deliveries.c.id).where(one_of(connection, deliveries.c.event_id, ids))
             free = theirs.with_for_update(skip_locked=True).cte("free")
             await connection.execute(
                 delete(deliveries).where(deliveries.c.id.in_(select(free.c.id)))
             )
             left = exists().where(deliveries.c.event_id == events.c.id)
-            gone = delete(events).where(events.c.id.in_(ids), ~left)
-            return (await connection.execute(gone)).rowcount
+            gone = delete(events).where(one_of(connection, events.c.id, ids), ~left)
+            count = (await connection.execute(gone)).rowcount
+        last = found[-1] if len(found) == limit else None
+        return Forgotten(count, None if last is None else (last.at, last.id))
 
 
-def _forgettable(before: datetime, limit: int) -> Select[Any]:
-    abandoned = and_(~webhook_endpoints.c.enabled, webhook_endpoints.c.updated_at < before)
-    awaited = exists(
-        select(deliveries.c.id)
-        .join(webhook_endpoints)
-        .where(deliveries.c.event_id == events.c.id, deliveries.c.done_at.is_(None), ~abandoned)
-    )
-    return (
-        select(events.c.id)
-        .where(events.c.at < before, events.c.spread_at.is_not(None), ~awaited)
-        .order_by(events.c.at)
+def _oldest(before: datetime, limit: int, after: Place | None) -> Select[Any]:
+    """And whether anything waits for each. They are taken first, and then asked about one by one:
+    as one condition the planner may read all deliveries for each call.
+    """
+    oldest = (
+        select(events.c.id, events.c.at)
+        .where(events.c.at < before, events.c.spread_at.is_not(None))
+        .order_by(events.c.at, events.c.id)
         .limit(limit)
-        .with_for_update(skip_locked=True, of=events)
+        .with_for_update(skip_locked=True)
     )
+    if after is not None:
+        at, event_id = after
+        oldest = oldest.where(events.c.at >= at, or_(events.c.at > at, events.c.id > event_id))
+    taken = oldest.cte("oldest").prefix_with("MATERIALIZED", dialect="postgresql")
+    abandoned = and_(~webhook_endpoints.c.enabled, webhook_endpoints.c.updated_at < before)
+    waiting = (
+        select(func.count())
+        .select_from(deliveries.join(webhook_endpoints))
+        .where(deliveries.c.event_id == taken.c.id, deliveries.c.done_at.is_(None), ~abandoned)
+        .scalar_subquery()
+    )
+    awaited = (waiting > 0).label("awaited")
+    return select(taken.c.id, taken.c.at, awaited).order_by(taken.c.at, taken.c.id)

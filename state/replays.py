@@ -18,6 +18,8 @@ from state.tables import deliveries, events, webhook_endpoints
 from state.upsert import insert_into, one_of
 
 _MARK = (events.c.at, events.c.id)
+# Until the commit, against whoever forgets what is old.
+_KEPT: Any = {"read": True, "key_share": True}
 
 
 async def hold(connection: AsyncConnection, endpoint_id: str) -> bool:
@@ -39,6 +41,7 @@ async def page(
         .where(_spread(span.types), events.c.at >= start, events.c.at <= span.until)
         .order_by(*_MARK)
         .limit(limit)
+        .with_for_update(**_KEPT)
     )
     if after is not None:
         query = query.where(or_(events.c.at > after.at, events.c.id > after.id))
@@ -49,6 +52,7 @@ async def is_wanted(
     connection: AsyncConnection, event_id: str, types: Collection[EventType]
 ) -> bool:
     query = select(events.c.id).where(events.c.id == event_id, _spread(types))
+    query = query.with_for_update(**_KEPT)
     return (await connection.execute(query)).one_or_none() is not None
 
 
@@ -63,12 +67,21 @@ async def make_due(
             literal(now, UtcDateTime),
             literal(now, UtcDateTime),
             literal(0),
+            literal(0),
             false(),
         )
         .where(one_of(connection, events.c.id, event_ids))
         .order_by(*_MARK)
     )
-    columns = ["event_id", "endpoint_id", "created_at", "due_at", "attempts", "delivered"]
+    columns = [
+        "event_id",
+        "endpoint_id",
+        "created_at",
+        "due_at",
+        "attempts",
+        "failures",
+        "delivered",
+    ]
     statement = (
         insert_into(connection, deliveries)
         .from_select(columns, source)
@@ -102,6 +115,7 @@ def _afresh(now: datetime) -> dict[str, Any]:
     return {
         "due_at": now,
         "attempts": 0,
+        "failures": 0,
         "leased_by": None,
         "attempted_at": None,
         "last_status": None,

@@ -40,7 +40,7 @@ class Courier:
         outcome = await self._post(delivery)
         after = what_follows(
             outcome,
-            attempts=delivery.attempts,
+            attempts=delivery.failures + 1,
             pauses=self._pauses,
             jitter=random.random(),  # noqa: S311 - no secret
         )

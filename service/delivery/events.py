@@ -69,7 +69,7 @@ class Happening:
             "timestamp": rfc3339(self.at),
             "data": {"sequence": sequence, **self.data},
         }
-        return json.dumps(whole, separators=(",", ":"))
+        return json.dumps(whole, separators=(",", ":"), ensure_ascii=False)
 
 
 def upload_happening(before: UploadStatus | None, after: Upload, at: datetime) -> Happening:
@@ -118,7 +118,7 @@ def shown(upload: Upload) -> dict[str, Any]:
         "filename": upload.filename,
         "content_type": upload.content_type,
         "size": upload.declared_size if upload.size is None else upload.size,
-        "checksum": _checksum(upload.checksum or upload.declared_checksum),
+        "checksum": _checksum(upload.declared_checksum if upload.etag is None else upload.checksum),
         "etag": upload.etag,
         "version_id": upload.version_id,
         "bucket": upload.bucket,

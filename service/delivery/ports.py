@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from service.delivery.events import EventType
 
@@ -39,7 +39,8 @@ class Endpoint:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """One event for one endpoint, in the hands of one worker until its lease ends. `event_id` is
-    the webhook-id. `attempts` counts this one.
+    the webhook-id. `attempts` counts this one. `failures` are those before it whose outcome is
+    known: one that a crash or an outage of the database has cut short is none of the receiver's.
     """
 
     id: int
@@ -49,6 +50,7 @@ class Delivery:
     secrets: tuple[str, ...] = field(repr=False)
     payload: str = field(repr=False)
     attempts: int
+    failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,18 @@ class Sender(Protocol):
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer | NoAnswer:
         """One POST within a bounded time, without redirects, never to a forbidden address."""
         ...
+
+
+Place: TypeAlias = tuple[datetime, str]
+"""Of an event among all: its time and id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """How many events, and where to go on; None at the end."""
+
+    count: int
+    after: Place | None
 
 
 class Outbox(Protocol):
@@ -126,9 +140,12 @@ class Outbox(Protocol):
         """
         ...
 
-    async def forget(self, before: datetime, limit: int) -> int:
-        """Deletes at most so many events older than that, with their deliveries; how many. One
-        that still waits keeps its event, unless its endpoint has been disabled for that long.
+    async def forget(
+        self, before: datetime, limit: int, *, after: Place | None = None
+    ) -> Forgotten:
+        """Of the next so many events older than that deletes those that nothing waits for, with
+        their deliveries. One that still waits keeps its event, unless its endpoint has been
+        disabled for that long.
         """
         ...
 

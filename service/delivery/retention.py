@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from service.clock import Clock
-from service.delivery.ports import Outbox
+from service.delivery.ports import Outbox, Place
 
 _BATCH = 500  # a short transaction
 _MOST_BATCHES = 1000  # the rest is for the next time
@@ -20,9 +20,11 @@ class Retention:
     async def forget(self) -> int:
         """How many events. Raises UnavailableError; what was deleted till then stays deleted."""
         before, forgotten = self._clock() - self._keep, 0
+        after: Place | None = None
         for _ in range(_MOST_BATCHES):
-            batch = await self._outbox.forget(before, _BATCH)
-            forgotten += batch
-            if batch < _BATCH:
+            batch = await self._outbox.forget(before, _BATCH, after=after)
+            forgotten += batch.count
+            after = batch.after
+            if after is None:
                 break
         return forgotten

@@ -2,7 +2,7 @@
 
 A stream is pulled: nothing is read from the database before what was read has been taken, and
 being woken any number of times meanwhile is one look more. So a slow client holds one page of
-events, however many happen.
+events, however many happen, and however large they are.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 
 from errors import UnavailableError
 from service.clock import Clock
@@ -19,6 +20,7 @@ from service.delivery.looks import Looks
 from service.delivery.ports import EventFeed, FeedEvent
 
 _PAGE = 32
+_LARGE_PAGE = 256 * 1024  # characters; one event may have more
 _PAUSE_AFTER_FAILURE = 2.0
 
 
@@ -117,7 +119,7 @@ class Stream:
         self._time = asyncio.get_running_loop().time
         self._stir = asyncio.Event()
         self._news = True
-        self._left = False
+        self._more = self._left = False
         self._reason: EndReason | None = None
         self._looking: asyncio.Task[Sequence[Item]] | None = None
         self._told: Sequence[Item] = ()
@@ -191,9 +193,16 @@ class Stream:
         if self._position <= self._last:
             events = await self._looks.after(self._user_id, self._position, _PAGE)
             if self._goes_on_with(events):
-                return events
+                return self._page(events)
         # Deleted meanwhile, or numbers of another database.
         return (Reset(await self._looks.last(self._user_id)),)
+
+    def _page(self, events: Sequence[FeedEvent]) -> Sequence[FeedEvent]:
+        sizes = accumulate(len(event.payload) for event in events)
+        fitting = sum(size <= _LARGE_PAGE for size in sizes)
+        page = events[: max(1, fitting)]
+        self._more = len(page) < len(events) or len(events) == _PAGE
+        return page
 
     def _goes_on_with(self, events: Sequence[FeedEvent]) -> bool:
         following = range(self._position + 1, self._position + 1 + len(events))
@@ -218,8 +227,8 @@ class Stream:
             case FeedEvent(sequence=sequence) | Reset(position=sequence):
                 self._position = sequence
                 self._last = max(self._last, sequence)
-        if len(found) == _PAGE:
-            self._news = True
+        if self._more:
+            self._news, self._more = True, False
 
     def _plan_look(self, seconds: float) -> None:
         self._look_at = self._time() + seconds * (0.75 + random.random() / 2)  # noqa: S311 - jitter

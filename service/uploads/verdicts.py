@@ -41,11 +41,21 @@ class Verdicts:
             return upload
         if upload.status is not UploadStatus.QUARANTINED:
             raise UploadStateError(f"The upload is {upload.status}, not quarantined")
+        given = await self._given(upload, verdict, reason or "rejected by a verdict")
+        if given is not None:
+            return given
+        moved = await self._records.get(upload_id)
+        if moved is not None and moved.status in _SAME[verdict] and moved.etag == upload.etag:
+            return moved  # by the same verdict, which came at the same time
+        raise UploadStateError("The upload moved on meanwhile; look at it again")
+
+    async def _given(self, upload: Upload, verdict: Verdict, reason: str) -> Upload | None:
+        """None where it moved meanwhile."""
         if verdict == "clean":
             return await self._release(upload)
-        return await self._reject(upload, reason or "rejected by a verdict")
+        return await self._reject(upload, reason)
 
-    async def _release(self, upload: Upload) -> Upload:
+    async def _release(self, upload: Upload) -> Upload | None:
         stored = await self._store.head(upload.bucket, upload.key)
         if stored is None or stored.etag != upload.etag:
             raise UploadStateError("The object is not the one that was verified")
@@ -53,17 +63,17 @@ class Verdicts:
             return await self._moved(upload, UploadStatus.REPLACED)
         return await self._moved(upload, UploadStatus.COMPLETED, completed_at=self._clock())
 
-    async def _reject(self, upload: Upload, reason: str) -> Upload:
+    async def _reject(self, upload: Upload, reason: str) -> Upload | None:
         now = self._clock()
         rejected = await self._moved(
             upload, UploadStatus.REJECTED, status_reason=reason, next_look_at=now, looks=0
         )
-        await self._store.delete(upload.bucket, upload.key, etag=upload.etag)
+        if rejected is not None:
+            await self._store.delete(upload.bucket, upload.key, etag=upload.etag)
         return rejected
 
-    async def _moved(self, upload: Upload, status: UploadStatus, **changes: Any) -> Upload:
+    async def _moved(self, upload: Upload, status: UploadStatus, **changes: Any) -> Upload | None:
         moved = await self._records.transition(upload, status, self._clock(), **changes)
-        if moved is None:
-            raise UploadStateError("The upload moved on meanwhile; look at it again")
-        _log.info(f"upload.{status}", upload_id=upload.id, by="verdict")
+        if moved is not None:
+            _log.info(f"upload.{status}", upload_id=upload.id, by="verdict")
         return moved

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from routers.event_examples import STREAMS, UPLOAD_EVENT
 from routers.event_schemas import IdentityChangedEvent, UploadEvent, UploadEventType
 from service.delivery.events import (
     OFFERED_TYPES,
@@ -17,7 +18,10 @@ from service.delivery.events import (
     identity_happening,
     upload_happening,
 )
+from service.delivery.ports import FeedEvent
 from service.uploads.model import Checksum, UploadStatus
+from tests.fakes.event_house import EventHouse
+from tests.fakes.event_page import opened
 from tests.fakes.records import upload
 from tools import generate
 
@@ -42,6 +46,61 @@ def test_it_says_which_headers_come_with_it(document: Any, kind: str) -> None:
     assert set(headers) == {"webhook-id", "webhook-timestamp", "webhook-signature"}
     assert all(one["in"] == "header" and one["required"] for one in headers.values())
     assert set(operation["responses"]) == {"204", "410", "default"}
+
+
+PAYLOAD = json.dumps(UPLOAD_EVENT, separators=(",", ":"))
+# In a state that is never written down: what has arrived is verified with the look that finds it.
+NEVER_SENT = {EventType.RECEIVED}
+
+
+def test_what_only_a_page_is_told_is_named_for_it(document: Any) -> None:
+    (alone,) = set(EventType) - OFFERED_TYPES - NEVER_SENT
+    assert f"`{alone}`" in document["paths"]["/v1/events"]["get"]["description"]
+    assert f"`{alone}`" in document["components"]["schemas"]["UploadEvent"]["description"]
+
+
+def test_a_field_may_be_added_to_an_event(document: Any) -> None:
+    shapes = ["EventUpload", "UploadEventData", "UploadEvent"]
+    for name in [*shapes, "IdentityChangedData", "IdentityChangedEvent"]:
+        assert "additionalProperties" not in document["components"]["schemas"][name], name
+
+
+@pytest.mark.parametrize(
+    ("name", "seen", "gone"), [("new", None, 0), ("back", "6", 0), ("reset", "2", 6)]
+)
+async def test_the_streams_of_the_document_are_what_is_sent(
+    document: Any, name: str, seen: str | None, gone: int
+) -> None:
+    house = EventHouse(heartbeat=15)
+
+    def happen() -> None:
+        house.feed.numbers["ada"] = 7
+        house.feed.events["ada"].append(FeedEvent(7, "upload.completed", PAYLOAD))
+        house.hub.wake("ada")
+
+    for _ in range(6):
+        house.feed.add()
+    if seen is not None:
+        happen()
+    house.feed.delete(*range(1, gone + 1))
+    page = house.page({} if seen is None else {"Last-Event-ID": seen})
+    async with opened(house.app, page):
+        await page.next()
+        if seen is None:
+            happen()
+        await page.next()
+    answer = document["paths"]["/v1/events"]["get"]["responses"]["200"]
+    assert answer["content"]["text/event-stream"]["examples"] == STREAMS
+    assert STREAMS[name]["value"].startswith(page.content.decode())
+
+
+async def test_their_end_is_the_one_that_is_sent() -> None:
+    house = EventHouse(life=0.02)
+    page = house.page()
+    async with opened(house.app, page) as task:
+        await page.next(2)
+        await task
+    assert STREAMS["new"]["value"].endswith("\n\n" + page.content.decode().split("\n\n", 1)[1])
 
 
 TEXTS = st.text(max_size=20)
@@ -94,3 +153,11 @@ def told_alike(one: Any, other: Any) -> bool:
     if isinstance(one, str) and one != other:
         return times.validate_python(one) == times.validate_python(other)
     return bool(one == other)
+
+
+@pytest.mark.parametrize("etag", [None, "e"])
+def test_the_checksum_is_the_objects_once_there_is_one(etag: str | None) -> None:
+    """What was announced is nothing that was verified."""
+    announced = upload(status=UploadStatus.ABORTED, declared_checksum=Checksum("CRC32", "AAECAw=="))
+    data = upload_happening(None, replace(announced, etag=etag), NOW).data
+    assert (data["upload"]["checksum"] is None) is (etag is not None)

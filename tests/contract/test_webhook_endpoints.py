@@ -3,6 +3,7 @@ shows.
 """
 
 import base64
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -128,6 +129,22 @@ async def test_a_secret_is_shown_when_it_is_made_and_never_again(
     log = written.getvalue()
     assert '"event": "webhook_endpoint.rotated"' in log
     assert [text for text in [*secrets, "of-the-receiver", *own_house.secrets] if text in log] == []
+
+
+async def test_the_log_says_who_did_what(admin: httpx.AsyncClient, written: StringIO) -> None:
+    made = await created(admin)
+    address = f"{BASE}/{made['id']}"
+    await admin.patch(address, json={"enabled": False, "url": URL})
+    await admin.post(f"{address}/rotate")
+    await admin.post(f"{address}/replay", json={"since": "2020-01-01T00:00:00Z"})
+    await admin.delete(address)
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    told = [line for line in lines if line["event"].startswith("webhook_endpoint.")]
+    words = [line["event"].removeprefix("webhook_endpoint.") for line in told]
+    assert words == ["created", "changed", "rotated", "replayed", "deleted"]
+    assert {(line["by"], line["endpoint_id"]) for line in told} == {("usr_eve", made["id"])}
+    assert (told[1]["changed"], told[3]["events"]) == (["enabled", "url"], 0)
+    assert "of-the-receiver" not in written.getvalue()
 
 
 async def test_what_was_asked_for_is_shown(admin: httpx.AsyncClient) -> None:
@@ -275,6 +292,38 @@ async def test_an_endpoint_that_is_not_in_order(
     found = assert_problem(answer, errors.InvalidRequestError)
     assert {entry["pointer"] for entry in found["errors"]} == {pointer}
     assert (await admin.get(BASE)).json() == {"items": []}
+
+
+NULL_URL = "`url` cannot be null"
+TYPES = (
+    "Input should be 'upload.quarantined', 'upload.completed', 'upload.rejected', "
+    "'upload.aborted', 'upload.expired', 'upload.deleted', 'upload.replaced' or 'identity.changed'"
+)
+
+
+@pytest.mark.parametrize(
+    ("call", "path", "body", "message"),
+    [
+        ("POST", "", {"url": URL, "event_types": ["upload.uploading"]}, TYPES),
+        ("POST", "", [], "Input should be an object"),
+        ("POST", "", {"url": URL, "event_types": {}}, "Input should be an array"),
+        ("POST", "", {"url": URL, "description": "\n"}, "Holds a control character"),
+        ("PATCH", "/whe_0", {"url": None}, NULL_URL),
+        ("POST", "/whe_0/replay", {}, "Give either `since` or `event_id`"),
+        (
+            "POST",
+            "/whe_0/replay",
+            {"event_id": "e", "only_failed": True},
+            "`event_id` stands alone",
+        ),
+    ],
+)
+async def test_what_is_wrong_is_said_in_words_for_people(
+    admin: httpx.AsyncClient, call: str, path: str, body: Any, message: str
+) -> None:
+    answer = await admin.request(call, BASE + path, json=body)
+    found = assert_problem(answer, errors.InvalidRequestError)
+    assert [entry["message"] for entry in found["errors"]] == [message]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from errors import UnavailableError
 from service.delivery import signing
-from service.delivery.ports import Answer, Delivery, NoAnswer
+from service.delivery.ports import Answer, Delivery, Forgotten, NoAnswer, Place
 from tests.fakes.clock import START
 
 SECRET = signing.new_secret()
@@ -102,6 +102,8 @@ class MemoryOutbox:
         error: str,
     ) -> None:
         self._end(delivery, worker, due_at=due_at, status=status, error=error)
+        row = self.rows[delivery.id]
+        row.delivery = replace(row.delivery, failures=delivery.failures + 1)
 
     async def give_up(
         self, delivery: Delivery, worker: str, now: datetime, *, status: int | None, error: str
@@ -111,11 +113,14 @@ class MemoryOutbox:
     async def disable(self, delivery: Delivery, now: datetime, reason: str) -> None:
         self.disabled[delivery.endpoint_id] = reason
 
-    async def forget(self, before: datetime, limit: int) -> int:
-        batch = min(limit, self.old)
-        self.old -= batch
-        self.forgot.append((before, batch))
-        return batch
+    async def forget(
+        self, before: datetime, limit: int, *, after: Place | None = None
+    ) -> Forgotten:
+        """Half of what is old is waited for still."""
+        first = 0 if after is None else int(after[1])
+        batch = min(limit, self.old - first)
+        self.forgot.append((before, first))
+        return Forgotten(batch // 2, (before, str(first + batch)) if batch == limit else None)
 
     def _end(self, delivery: Delivery, worker: str, **values: Any) -> None:
         self._here()

@@ -342,6 +342,27 @@ async def _listen_to_silence(bus: PostgresBus) -> None:
 # --- Redis alone ----------------------------------------------------------------------------------
 
 
+async def _all_but_subscriptions(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Answers as a Redis that has no time for a subscription yet."""
+    while said := await reader.read(4096):
+        if b"SUBSCRIBE" not in said:
+            writer.write(b"+OK\r\n" * said.count(b"*"))
+    writer.close()
+
+
+async def test_nobody_listens_before_the_subscription_is_there() -> None:
+    """What is published in between would be lost, and nobody would look."""
+    server = await asyncio.start_server(_all_but_subscriptions, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    url = f"redis://127.0.0.1:{port}"
+    async with server, RedisBus.opened(url, prefix="test", timeout_seconds=0.1) as bus:
+        with pytest.raises(UnavailableError):
+            async with bus.listening():
+                pass
+
+
 async def test_a_redis_that_answers_nothing_any_more_is_lost(redis_server: RedisServer) -> None:
     async with (
         asyncio.timeout(30),

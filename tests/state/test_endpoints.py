@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from service.delivery.endpoint_ports import Changes, DeliveryStatus, ManagedEndp
 from service.delivery.endpoints import EndpointLimits, Endpoints
 from service.delivery.events import DEFAULT_TYPES, EventType
 from service.delivery.ports import Delivery
+from state import replays
 from state.database import Database
 from state.endpoints import SqlEndpoints
 from state.outbox import SqlOutbox
@@ -22,6 +24,8 @@ from state.tables import events as events_table
 from state.tables import webhook_endpoints
 from tests.fakes.clock import START, Clock
 from tests.fakes.endpoints import URL, Addresses
+from tests.fakes.eventually import eventually
+from tests.state import locks
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 LEASE = timedelta(seconds=60)
@@ -384,6 +388,33 @@ async def test_a_replay_beside_the_drainers_loses_and_doubles_no_delivery(
     assert len(everything) == len({row["event_id"] for row in everything}) == 60
     assert set(sent) == {row["event_id"] for row in everything}
     assert all(row["done_at"] is not None and row["leased_by"] is None for row in everything)
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_replays_of_one_endpoint_go_one_by_one_and_hold_up_nothing_else(
+    records: SqlEndpoints, outbox: SqlOutbox, database: Database
+) -> None:
+    """Each makes many deliveries due, in whatever order they lie: at once they could deadlock."""
+    for number in (1, 2):
+        await records.add(endpoint(number), most=2)
+    await happen(database, 2)
+    async with database.transaction() as connection:
+        assert await replays.hold(connection, "whe_1")
+        second = asyncio.create_task(replayed(records))
+        one = asyncio.create_task(records.replay_event("whe_1", "evt_00001", DEFAULT_TYPES, LATER))
+        await eventually(partial(_wait, database, 2))
+        async with asyncio.timeout(10):
+            assert await records.replay("whe_2", span(), None, LATER, 10)
+            await happen(database, 1, first=3, spread=False)
+            assert await outbox.fan_out(START, 10) == 1
+        assert not second.done()
+        assert not one.done()
+    assert (await second, await one) in [(2, True), (3, True)]
+    assert len(await rows(database)) == 6
+
+
+async def _wait(database: Database, many: int) -> bool:
+    return len(await locks.waiting(database)) == many
 
 
 async def test_events_that_are_yet_to_be_spread_are_left_to_that(

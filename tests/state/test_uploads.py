@@ -15,6 +15,7 @@ from service.uploads.plan import LARGEST_OBJECT
 from service.uploads.ports import Cursor
 from service.uploads.quota import Usage
 from state.database import Database
+from state.feed import SqlEventFeed
 from state.uploads import SqlUploadRecords
 from tests.fakes.clock import START
 from tests.fakes.records import BUCKET, upload
@@ -149,6 +150,22 @@ async def test_a_replacement_may_be_replaced_but_by_one_only(records: SqlUploadR
     assert sum(moved is not None for moved in moves) == 1
 
 
+async def test_a_record_begins_in_silence_and_all_else_is_written_and_announced_once(
+    database: Database,
+) -> None:
+    announced: list[str] = []
+    records, feed = SqlUploadRecords(database, announced.append), SqlEventFeed(database)
+    begun = upload()
+    assert await records.add(begun)
+    assert (announced, await feed.last("usr_ada")) == ([], 0)
+    adopted = upload(id="upl_2", key="free", user_id="usr_eve", status=S.COMPLETED)
+    assert [await records.add(adopted), await records.add(adopted)] == [True, False]
+    assert (announced, await feed.last("usr_eve")) == (["usr_eve"], 1)
+    assert await records.transition(begun, S.ABORTED, START)
+    assert await records.transition(begun, S.EXPIRED, START) is None
+    assert (announced, await feed.last("usr_ada")) == (["usr_eve", "usr_ada"], 1)
+
+
 @pytest.mark.parametrize(
     "change", ["id", "user_id", "profile", "bucket", "key", "generation", "charged"]
 )
@@ -271,6 +288,8 @@ async def test_a_look_is_noted_unless_the_record_moved_or_was_looked_at(
     later = START + timedelta(hours=1)
     await asyncio.gather(*(records.looked(seen, later) for _ in range(5)))
     looked = replace(seen, looks=1, next_look_at=later)
+    assert await records.get(seen.id) == looked
+    await records.looked(seen, None)  # of another replica, which was slower
     assert await records.get(seen.id) == looked
     moved = await records.transition(looked, S.ABORTED, START)
     await records.looked(looked, None)

@@ -51,6 +51,7 @@ def test_a_second_of_a_name_is_refused(run: CliRunner) -> None:
 
 
 def test_an_unknown_name(run: CliRunner) -> None:
+    run.invoke(users_app, ["add", "ada", "--password-stdin"], input=PASSWORD)
     answer = run.invoke(users_app, ["disable", "nobody"])
     assert (answer.exit_code, answer.stderr) == (1, "There is no such user\n")
 

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -67,6 +67,15 @@ async def test_a_step_spreads_claims_and_delivers() -> None:
     assert await drainer.step() == 0
 
 
+async def test_no_more_are_spread_at_once_than_may_be() -> None:
+    """It is one transaction, which others wait for."""
+    world = World()
+    world.outbox.unspread = [delivery(number) for number in range(5)]
+    drainer = world.drainer(batch=2)
+    assert [await drainer.step() for _ in range(4)] == [4, 4, 2, 0]
+    assert world.delivered() == set(range(5))
+
+
 async def test_a_message_is_what_a_receiver_verifies() -> None:
     old = signing.new_secret()
     world = World(delivery(1, payload='{"é":"🎉"}', secrets=(SECRET, old)))
@@ -122,6 +131,17 @@ async def test_what_fails_is_tried_again_by_the_plan_and_then_given_up(
         status,
         error,
     )
+
+
+async def test_those_whom_an_outage_failed_together_do_not_come_back_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chances = iter([0.0, 1.0])
+    monkeypatch.setattr("random.random", lambda: next(chances))
+    world = World(delivery(1), delivery(2), a=Answer(503))
+    await world.drainer().step()
+    waits = {(row.due_at - START).total_seconds() for row in world.outbox.rows.values()}
+    assert waits == {5.0, 6.0}
 
 
 async def test_a_wish_to_wait_is_granted() -> None:
@@ -232,6 +252,26 @@ async def test_it_idles_until_there_is_news(monkeypatch: pytest.MonkeyPatch) -> 
     assert world.outbox.claims <= 4
 
 
+async def test_news_that_come_while_it_looks_are_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(drainer_module, "_POLL_SECONDS", 3600)
+    world = World()
+    drainer = world.drainer()
+    claim = world.outbox.claim
+
+    async def committed_meanwhile(*args: Any, **values: Any) -> Sequence[Delivery]:
+        found = await claim(*args, **values)
+        if world.outbox.claims == 1:
+            world.outbox.unspread = [delivery(1)]
+            drainer.news()
+        return found
+
+    monkeypatch.setattr(world.outbox, "claim", committed_meanwhile)
+    async with running(drainer):
+        await eventually(lambda: world.delivered() == {1})
+
+
 async def test_it_looks_by_itself_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drainer_module, "_POLL_SECONDS", 0.001)
     world = World()
@@ -253,6 +293,23 @@ async def test_a_database_that_is_away_pauses_it_and_ends_nothing(
             await eventually(lambda: world.delivered() == {1})
 
 
+async def test_replicas_do_not_come_back_to_the_database_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chances = iter([0.0, 1.0])
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    drainer = World().drainer()
+    monkeypatch.setattr("random.random", lambda: next(chances))
+    monkeypatch.setattr("asyncio.sleep", sleep)
+    for _ in range(2):
+        await drainer._pause("unavailable", None)
+    assert slept == [1.0, 3.0]
+
+
 async def test_a_database_that_goes_away_during_an_attempt_costs_a_repetition() -> None:
     world = World(delivery(1))
     drainer = world.drainer()
@@ -261,7 +318,9 @@ async def test_a_database_that_goes_away_during_an_attempt_costs_a_repetition() 
         world.outbox.away = True
 
     world.sender.script["a"] = go_away
-    assert await drainer.step() == 1
+    with capture_logs() as logs:
+        assert await drainer.step() == 1
+    assert [log["event"] for log in logs] == ["webhook.delivered", "webhook.lost"]
     world.outbox.away = False
     assert world.delivered() == set()
     assert await drainer.step() == 0

@@ -131,6 +131,57 @@ async def test_a_fault_of_the_bus_is_told_and_ends_nothing() -> None:
             await eventually(lambda: ada.woken == 3)
 
 
+class Away(MemoryBus):
+    """Counts how often it was tried."""
+
+    tried = 0
+
+    async def publish(self, user_ids: Collection[str]) -> None:
+        self.tried += 1
+        raise UnavailableError
+
+
+async def test_a_bus_that_is_away_is_given_its_time() -> None:
+    bus = Away()
+    news = News(hub=None, bus=bus, retry_seconds=3600)
+    news.announce("ada")
+    async with running(news):
+        await eventually(lambda: bus.tried == 1)
+        for _ in range(20):
+            news.announce("eve")
+            await asyncio.sleep(0)
+    assert bus.tried == 1
+
+
+class Flapping(MemoryBus):
+    """Is lost as soon as somebody listens."""
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[AsyncIterator[str]]:
+        async with super().listening() as user_ids:
+            for inbox in self._inboxes:
+                inbox.put_nowait(None)
+            yield user_ids
+
+
+@pytest.mark.parametrize(("long", "failures"), [(30.0, [1, 2, 3]), (-1.0, [1, 1, 1])])
+async def test_only_a_way_that_held_for_long_counts_as_one(
+    monkeypatch: pytest.MonkeyPatch, long: float, failures: list[int]
+) -> None:
+    """Else one that comes and goes would wake all streams all the time."""
+    told: list[int] = []
+
+    def pause(failures: int, _first: float, _jitter: float) -> float:
+        told.append(failures)
+        return 0
+
+    monkeypatch.setattr(news_module, "_LONGEST_PAUSE", long)
+    monkeypatch.setattr(news_module, "pause_seconds", pause)
+    async with running(News(hub=hub(), bus=Flapping())):
+        await eventually(lambda: len(told) > 2)
+    assert told[:3] == failures
+
+
 async def test_after_a_lost_connection_everybody_looks() -> None:
     bus = MemoryBus()
     here = hub()

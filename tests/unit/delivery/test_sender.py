@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gzip
+import os
 import socket
 import ssl
 import struct
@@ -109,10 +110,10 @@ async def answering(*parts: bytes) -> Talk:
 
 async def test_a_post_is_sent_as_it_is() -> None:
     async with HttpStub.serving(Reply(204)) as stub, sender() as opened:
-        url = f"{stub.url}/a%2Fb/c;d?e=%20f&g=h+i"
-        assert await opened.post(url, HEADERS, BODY) == Answer(204)
+        target = "/a%2Fb/../%7ec;d?e=%20f&g=h+i%41"
+        assert await opened.post(stub.url + target, HEADERS, BODY) == Answer(204)
         (request,) = stub.requests
-        assert (request.method, request.target) == ("POST", "/a%2Fb/c;d?e=%20f&g=h+i")
+        assert (request.method, request.target) == ("POST", target)
         assert request.body == BODY
         host = stub.url.removeprefix("http://")
         assert request.headers == {
@@ -408,3 +409,33 @@ async def test_a_server_without_tls_is_no_https() -> None:
 
     async with talking(talk) as port:
         assert await post(f"https://127.0.0.1:{port}/") == NoAnswer("tls")
+
+
+async def test_a_receiver_that_never_closes_its_tls_keeps_no_connection(tmp_path: Path) -> None:
+    file = certificate(tmp_path, "receiver")
+    trusting = ssl.create_default_context(cafile=str(file))
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    answered, gone = 0, 0
+
+    def receive(listener: socket.socket) -> None:
+        """Of plain sockets: asyncio's own would answer the close."""
+        nonlocal answered, gone
+        connection, _ = listener.accept()
+        with of_a_server(file).wrap_socket(connection, server_side=True) as receiver:
+            receiver.recv(65536)
+            receiver.sendall(answer)
+            answered += 1
+            connection = socket.socket(fileno=os.dup(receiver.fileno()))
+            connection.settimeout(10)
+            with connection, contextlib.suppress(ConnectionError):
+                while connection.recv(65536):  # what it sends at last is not read as TLS
+                    pass
+            gone += 1
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"https://receiver:{listener.getsockname()[1]}/"
+        receiving = asyncio.create_task(asyncio.to_thread(receive, listener))
+        async with sender(tls=trusting) as opened:
+            assert await opened.post(url, HEADERS, BODY) == Answer(200)
+            await receiving
+    assert (answered, gone) == (1, 1)

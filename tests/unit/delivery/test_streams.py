@@ -165,6 +165,16 @@ async def test_it_looks_by_itself_should_news_get_lost() -> None:
         assert numbers(await told(stream, 1)) == [1]
 
 
+async def test_streams_that_opened_together_do_not_look_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chances = iter([0.0, 1.0])
+    monkeypatch.setattr("random.random", lambda: next(chances))
+    room = Room(look=LONG)
+    async with room.open() as early, room.open() as late:
+        assert late._look_at - early._look_at == pytest.approx(LONG / 2, abs=LONG / 10)
+
+
 @pytest.mark.parametrize(
     ("after", "deleted"),
     [
@@ -348,6 +358,36 @@ async def test_a_refused_or_failed_opening_holds_no_place() -> None:
     assert len(room.hub) == 0
 
 
+async def test_who_is_refused_costs_no_look() -> None:
+    room = Room(per_user=1)
+    async with room.open():
+        looks = room.feed.looks
+        with pytest.raises(TooManyStreamsError):
+            async with room.open():
+                pass
+        assert room.feed.looks == looks
+
+
+async def test_who_leaves_before_its_turn_to_look_costs_none() -> None:
+    room = Room()
+    async with AsyncExitStack() as opened:
+        streams = [await opened.enter_async_context(room.open()) for _ in range(4)]
+        async with room.open() as fifth:
+            for stream in (*streams, fifth):
+                await told(stream, 1)
+            room.feed.open.clear()
+            asking = [asyncio.create_task(_next(stream)) for stream in streams]
+            await eventually(lambda: room.feed.asking == 4)
+            await nothing_more(fifth)
+        looks = room.feed.looks
+        room.feed.open.set()
+        await eventually(lambda: room.feed.asking == 0)
+        for stream in streams:
+            stream.leave()
+        await asyncio.gather(*asking)
+    assert room.feed.looks == looks
+
+
 async def test_who_leaves_while_a_look_is_under_way_breaks_off_no_query() -> None:
     room = Room()
     async with room.open() as stream:
@@ -395,3 +435,29 @@ async def test_who_opens_does_not_wait_for_its_turn_without_end(
                 pass
         room.feed.open.set()
         await asyncio.gather(*first)
+
+
+async def test_a_page_of_large_events_is_small_and_nothing_is_missed() -> None:
+    """A stream that nobody reads holds what was read for it."""
+    room = Room()
+    room.feed.padding = "x" * (100 * 1024)
+    async with room.open(after=0) as stream:
+        assert isinstance((await stream.next())[0], Ready)
+        room.happen(7)
+        pages = [[event.sequence for event in await events(stream)] for _ in range(4)]
+    assert pages == [[1, 2], [3, 4], [5, 6], [7]]
+
+
+async def test_an_event_larger_than_a_page_is_told_alone() -> None:
+    room = Room()
+    room.feed.padding = "x" * (300 * 1024)
+    async with room.open(after=0) as stream:
+        await stream.next()
+        room.happen(2)
+        pages = [[event.sequence for event in await events(stream)] for _ in range(2)]
+    assert pages == [[1], [2]]
+
+
+async def events(stream: Stream) -> list[FeedEvent]:
+    async with asyncio.timeout(5):
+        return [item for item in await stream.next() if isinstance(item, FeedEvent)]

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from routers import event_stream
 from routers.event_stream import ABORT
+from service.delivery.hub import EndReason
 from tests.fakes.event_house import EventHouse
 from tests.fakes.event_page import Event, Page, opened
 from tests.fakes.eventually import eventually
@@ -109,6 +111,25 @@ async def test_the_token_ends_the_stream_and_the_page_is_told() -> None:
     assert len(house.hub) == 0
 
 
+async def test_a_login_that_has_ended_ends_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    house = EventHouse()
+    ended: set[str] = set()
+    monkeypatch.setattr(house, "stands", lambda caller: caller.user_id not in ended)
+    page, other = house.page(), house.page({"Authorization": "Bearer of-eve"})
+    async with opened(house.app, page) as task, opened(house.app, other):
+        await page.next()
+        await other.next()
+        ended.add("ada")
+        house.happen()
+        [end] = await page.next()
+        assert end == Event(event="end", data='{"reason":"token_expired"}')
+        await task
+        house.feed.add("eve")
+        house.hub.wake("eve")
+        [event] = await other.next()
+        assert event.id == "1"
+
+
 async def test_a_replica_that_goes_tells_the_page_and_when_to_come_back() -> None:
     house = EventHouse()
     page = house.page()
@@ -121,6 +142,11 @@ async def test_a_replica_that_goes_tells_the_page_and_when_to_come_back() -> Non
         await task
     assert page.ended
     assert await refused(house, house.page()) == "unavailable"
+
+
+def test_the_pages_of_a_replica_that_goes_do_not_come_back_together() -> None:
+    asked = {event_stream._retry_after(EndReason.SERVER_GOING) for _ in range(50)}
+    assert len(asked) > 1
 
 
 async def test_a_page_that_leaves_is_noticed_at_once() -> None:

@@ -34,7 +34,7 @@ class UploadgateError(Exception):
 
     code: ClassVar[str]
     title: ClassVar[str]
-    retry_mode: ClassVar[RetryMode | None] = None
+    retry_mode: RetryMode | None = None
 
     def __init__(
         self,
@@ -260,11 +260,20 @@ class UploadNotFoundError(UploadgateError):
 
 
 class UploadStateError(UploadgateError):
-    """The upload is in a state in which this cannot be done, or moves on just now: look again."""
+    """The upload is in a state in which this cannot be done, or moves on just now: look again.
+    `final`: no state that it can come to allows it.
+    """
 
     code = "upload_state"
     title = "The upload is not in a state that allows this"
-    retry_mode = "wait"
+    retry_mode: RetryMode | None = "wait"
+
+    def __init__(
+        self, detail: str | None = None, *, retry_after: int | None = None, final: bool = False
+    ) -> None:
+        super().__init__(detail, retry_after=retry_after)
+        if final:
+            self.retry_mode = "fatal"
 
 
 class UnknownProfileError(UploadgateError):

@@ -35,7 +35,7 @@ from routers.services import Services
 from settings import Settings
 from wiring import opened_services
 
-VERSION = "0.4.0"
+VERSION = "0.5.0"
 EXPOSED_HEADERS = [
     "ETag",
     "Location",

@@ -649,8 +649,7 @@ def _contradictions(settings: Settings) -> list[str]:
     if settings.delivery.lease_seconds < settings.delivery.timeout_seconds + _UNTIL_NOTED:
         # Or else what was delivered is never noted as such, and sent again and again.
         found.append(
-            f"delivery.lease_seconds must be {_UNTIL_NOTED} s longer than"
-            " delivery.timeout_seconds"
+            f"delivery.lease_seconds must be {_UNTIL_NOTED} s longer than delivery.timeout_seconds"
         )
     if settings.completion.scan_tag and set(settings.completion.scan_clean) & set(
         settings.completion.scan_rejected

@@ -73,7 +73,7 @@ class EndpointChanges(BaseModel):
     def _something_for_null(self) -> Self:
         for name in self.model_fields_set - {"event_types"}:
             if getattr(self, name) is None:
-                raise ValueError(f"{name} cannot be null")
+                raise ValueError(f"`{name}` cannot be null")
         return self
 
     def changes(self) -> Changes:
@@ -176,9 +176,9 @@ class ReplayRequest(BaseModel):
     @model_validator(mode="after")
     def _one_or_many(self) -> Self:
         if (self.event_id is None) is (self.since is None):
-            raise ValueError("give either since or event_id")
+            raise ValueError("give either `since` or `event_id`")
         if self.event_id is not None and len(self.model_fields_set) > 1:
-            raise ValueError("event_id stands alone")
+            raise ValueError("`event_id` stands alone")
         return self
 
 

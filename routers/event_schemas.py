@@ -1,13 +1,22 @@
-"""What an event says: the body of an outgoing webhook, and `data` on a page's event stream."""
+"""What an event says: the body of an outgoing webhook, and `data` on a page's event stream.
+
+Fields may be added to any of it, so no shape forbids those that it does not name.
+"""
 
 from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from routers.event_examples import UPLOAD_EVENT
 from routers.upload_schemas import ChecksumSchema
 from service.uploads.model import Origin, Transport, UploadStatus
 
+_SEQUENCE = (
+    "Counts the events of this user from 1 on, those that only a page is told among them: gaps are "
+    "normal."
+)
+# What webhooks tell. Pages are told `upload.uploading` besides.
 UploadEventType = Literal[
     "upload.completed",
     "upload.rejected",
@@ -21,8 +30,6 @@ UploadEventType = Literal[
 
 class EventUpload(BaseModel):
     """The upload as it was after the transition, without what a client sends with."""
-
-    model_config = ConfigDict(extra="forbid")
 
     id: str = Field(examples=["upl_0b9f6a5c1d2e4f30a1b2c3d4e5f60718"])
     user_id: str = Field(description="Whose it is.")
@@ -46,11 +53,9 @@ class EventUpload(BaseModel):
 
 
 class UploadEventData(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
     sequence: int = Field(
-        description="Counts the events of this user from 1 on. Messages may overtake one another: "
-        "of two about one upload the higher number is the later state."
+        description=f"{_SEQUENCE} Messages may overtake one another: of two events of one upload "
+        "the higher number is the later."
     )
     previous_status: UploadStatus | None = Field(
         description="Null for an object that was adopted in this state."
@@ -59,9 +64,11 @@ class UploadEventData(BaseModel):
 
 
 class UploadEvent(BaseModel):
-    """An upload has reached a state that counts."""
+    """An upload has reached a state that counts. On a page's stream `type` may also be
+    `upload.uploading`.
+    """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(json_schema_extra={"examples": [UPLOAD_EVENT]})
 
     type: UploadEventType
     timestamp: datetime = Field(description="When it happened.")
@@ -69,9 +76,7 @@ class UploadEvent(BaseModel):
 
 
 class IdentityChangedData(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    sequence: int
+    sequence: int = Field(description=_SEQUENCE)
     user_id: str
     identity_pool_id: str
     identity_id: str = Field(description="The user's folder from now on.")
@@ -80,8 +85,6 @@ class IdentityChangedData(BaseModel):
 
 class IdentityChangedEvent(BaseModel):
     """Cognito has given the user another identity, and with it another folder."""
-
-    model_config = ConfigDict(extra="forbid")
 
     type: Literal["identity.changed"]
     timestamp: datetime = Field(description="When it happened.")

@@ -37,6 +37,9 @@ _HEADERS = {
 }
 
 
+_TAKEN = "Taken, as by any 2xx: answer once the id is kept with its effect, and soon."
+
+
 def offered() -> APIRouter:
     router = APIRouter()
     for kind, summary in _ABOUT.items():
@@ -49,7 +52,7 @@ def offered() -> APIRouter:
             summary=summary,
             description=_description(kind),
             status_code=status.HTTP_204_NO_CONTENT,
-            response_description="Taken, as by any 2xx. Answer soon, and work afterwards.",
+            response_description=_TAKEN,
             responses=_ANSWERS,
             openapi_extra={"parameters": [_header(*each) for each in _HEADERS.items()]},
         )

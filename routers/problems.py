@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 import errors
 from errors import RetryMode, UploadgateError
+from routers.invalid_fields import InvalidField, invalid_fields
 
 MEDIA_TYPE = "application/problem+json"
 _log = structlog.get_logger("uploadgate.problems")
@@ -76,16 +77,6 @@ STATUS: dict[type[UploadgateError], HTTPStatus] = {
 
 # Where a client or a proxy expects to hear how long to wait even if nobody measured it.
 DEFAULT_RETRY_AFTER = 1
-# A body can be wrong in thousands of places; a few are enough to learn from.
-_MOST_FIELDS = 20
-
-
-class InvalidField(BaseModel):
-    """One thing wrong with a request. The value itself is never sent back."""
-
-    pointer: str = Field(description="JSON pointer into the request, its source first.")
-    message: str
-    type: str
 
 
 class Problem(BaseModel):
@@ -201,20 +192,8 @@ async def _on_invalid_request(request: Request, error: Exception) -> JSONRespons
     found = error.errors()
     if any(entry["type"] == "json_invalid" for entry in found):
         return problem_response(errors.MalformedJsonError(), _request_id(request))
-    fields = [
-        InvalidField(
-            pointer="".join(f"/{_pointer_step(part)}" for part in entry["loc"]),
-            message=entry["msg"],
-            type=entry["type"],
-        )
-        for entry in found[:_MOST_FIELDS]
-    ]
+    fields = invalid_fields(found)
     return problem_response(errors.InvalidRequestError(), _request_id(request), errors=fields)
-
-
-def _pointer_step(part: object) -> str:
-    """RFC 6901: `~` and `/` within a name are escaped."""
-    return str(part).replace("~", "~0").replace("/", "~1")
 
 
 _FRAMEWORK: dict[int, type[UploadgateError]] = {

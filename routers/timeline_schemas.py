@@ -110,7 +110,9 @@ class TimelineResponse(BaseModel):
         examples=["It is in quarantine since 2030-01-01 00:00:00 UTC, waiting for a verdict."],
     )
     next_look_at: datetime | None = Field(
-        description="When the service looks at the store of its own accord; null: no more."
+        description="When the service looks at the store of its own accord: a time that is past "
+        "means with its next sweep, null no more. Where `waiting_for` is null it is a precaution, "
+        "and `explanation` says against what."
     )
     looks: int = Field(description="How often it has looked, and found nothing, so far.")
     server_time: datetime

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Literal
 
+import structlog
 from fastapi import APIRouter, Header, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.types import Receive, Scope
@@ -28,6 +29,7 @@ from service.uploads.verdicts import Verdict
 
 router = APIRouter(prefix="/v1/uploads/{upload_id}", tags=["uploads"], dependencies=[NO_STORE])
 
+_log = structlog.get_logger("uploadgate.uploads")
 _SEND = (*CALLER, *STORE, *IN_FLIGHT, errors.UploadNotFoundError, errors.PolicyError)
 _FINISH = (errors.UploadIncompleteError, errors.MultipartGoneError)
 _COMPLETE = (
@@ -53,7 +55,9 @@ class VerdictRequest(BaseModel):
 
     verdict: Verdict
     reason: Annotated[Printable, Field(max_length=200)] | None = Field(
-        default=None, description="Shown to the user."
+        default=None,
+        description="With `rejected`: the upload's `status_reason`, which its user is shown. With "
+        "`clean` it is not kept.",
     )
     etag: Annotated[str, Field(min_length=1, max_length=255)] | None = Field(
         default=None,
@@ -210,8 +214,18 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
     tags=["admin"],
 )
 async def give_verdict(
-    upload_id: UploadId, body: VerdictRequest, _: AdminCaller, services: Wired
+    upload_id: UploadId, body: VerdictRequest, caller: AdminCaller, services: Wired
 ) -> UploadResponse:
-    """Admin scope; any user's upload."""
+    """Admin scope; any user's upload. `clean` completes it, `rejected` deletes the object from the
+    store. The same verdict once more answers 200 with the upload as it is.
+
+    409 where it is not in quarantine, or where other bytes have come: than the `etag` that is
+    given, or than those that were verified; its `retry_mode` is `wait` while an upload is still to
+    arrive, and `fatal` where no waiting helps.
+
+    `/download` signs nothing while it is in quarantine: a scanner reads the object with rights of
+    its own to the bucket, by the `bucket`, `key` and `version_id` of `upload.quarantined`.
+    """
     given = await services.verdicts.give(upload_id, body.verdict, body.reason, body.etag)
+    _log.info("verdict.given", upload_id=upload_id, verdict=body.verdict, by=caller.user_id)
     return UploadResponse.of(given)

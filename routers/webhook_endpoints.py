@@ -179,8 +179,9 @@ async def list_webhook_deliveries(
 async def replay_webhook_events(
     endpoint_id: EndpointId, body: ReplayRequest, caller: AdminCaller, services: Wired
 ) -> ReplayResponse:
-    """Under the ids they had. Those delivered go out again unless `only_failed`; those it never
-    got, since it was disabled or not there yet, go out for the first time.
+    """Under the ids they had, signed anew with a new timestamp. Those delivered go out again
+    unless `only_failed`; those it never got, since it was disabled or not there yet, go out for
+    the first time.
     """
     replayed = await _replayed(services, endpoint_id, body)
     _tell("replayed", endpoint_id, caller, events=replayed)

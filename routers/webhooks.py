@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope
 import errors
 from routers.doors import JSON, Answer, received_body
 from routers.problems import STATUS, responses
+from routers.refusals import Refusals
 from routers.services import Services, Wired
 from service.completion.ports import NotificationReceiver
 
@@ -123,10 +124,15 @@ class WebhookDoor:
     def __init__(self, path: str, receiver: Receiver) -> None:
         self.path = path
         self._receiver = receiver
+        self._refusals = Refusals(path.rsplit("/", 1)[-1])
 
     async def answer(self, scope: Scope, receive: Receive) -> Answer:
         services: Services = scope["state"]["services"]
-        new = await _take(self._receiver(services), scope, receive, services)
+        try:
+            new = await _take(self._receiver(services), scope, receive, services)
+        except NEVER_RIGHT as error:
+            self._refusals.tell(error)
+            raise
         return Answer(b'{"accepted":%d}' % new, (JSON,))
 
 

@@ -29,6 +29,7 @@ from service.completion.sources import s3
 from service.completion.sources.fields import json_object
 
 _LONGEST_RETRY_SECONDS = 3600
+_CLOCK_DOUBT = timedelta(days=1)
 _FUTURE_SKEW = timedelta(minutes=5)
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
 _ECHOED = {
@@ -109,9 +110,12 @@ class SnsReceiver:
 
     def _check_age(self, message: UnverifiedMessage) -> None:
         age = self._clock() - _timestamp(message["Timestamp"])
-        if not -_FUTURE_SKEW <= age <= self._max_age:
-            # Or this machine's clock is wrong: a final answer would lose what is genuine.
+        if -_FUTURE_SKEW <= age <= self._max_age:
+            return
+        if -_CLOCK_DOUBT <= age <= _CLOCK_DOUBT:
+            # It may be this machine's clock: a final answer would lose what is genuine.
             raise WebhookUnverifiableError("The message is too old, or from the future")
+        raise WebhookForgedError("The message is of another day")
 
     def _check_proof(self, message: UnverifiedMessage, topic: Topic) -> None:
         if message["SignatureVersion"] not in self._versions:

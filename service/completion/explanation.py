@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from service.completion.history import History, StoreEvent
-from service.uploads.model import Upload, UploadStatus
+from service.uploads.model import Transport, Upload, UploadStatus
 from service.uploads.transitions import IN_FLIGHT
 
 WaitingFor = Literal["client", "store_event", "verification", "verdict"]
@@ -23,7 +23,7 @@ class Explanation:
 def explain(upload: Upload, history: History, now: datetime) -> Explanation:
     if upload.status in IN_FLIGHT:
         return _in_flight(upload, history.events, now)
-    return _LATER[upload.status](upload, history)
+    return _LATER[upload.status](upload, history, now)
 
 
 # --- before it has arrived ------------------------------------------------------------------------
@@ -35,14 +35,12 @@ def _in_flight(upload: Upload, events: Sequence[StoreEvent], now: datetime) -> E
         return Explanation("verification", _being_looked_up(waiting[-1]))
     if upload.expires_at <= now:
         ended = f"Nothing that could be verified arrived until {_time(upload.expires_at)}, when its"
-        return Explanation(
-            "verification", f"{ended} time ended; {_next_look(upload, 'it is about to expire')}."
-        )
+        look = _next_look(upload, now) or "it is about to expire"
+        return Explanation("verification", f"{ended} time ended; {look}.")
     if events:
         told = _told_in_vain(events[-1])
-        later = _next_look(upload, "no further look is planned")
-        return Explanation("store_event", f"{told}; {later}.")
-    return Explanation("client", _unsent(upload))
+        return Explanation("store_event", f"{told}; {_next_look(upload, now) or _NO_LOOK}.")
+    return Explanation("client", _unsent(upload, now))
 
 
 def _being_looked_up(event: StoreEvent) -> str:
@@ -66,53 +64,74 @@ def _told_in_vain(event: StoreEvent) -> str:
     return f"{told}, and what came of it was: {event.outcome}"
 
 
-def _unsent(upload: Upload) -> str:
+def _unsent(upload: Upload, now: datetime) -> str:
+    looks = upload.looks
+    looked = f"the service has looked at the store {_times(looks)} in vain" if looks else ""
     until = f"it may be sent until {_time(upload.expires_at)}"
-    if upload.looks:
-        until = f"the service has looked at the store {_times(upload.looks)} in vain; {until}"
+    clauses = [_sent_so_far(upload), looked, _next_look(upload, now), until]
+    return "; ".join(clause for clause in clauses if clause) + "."
+
+
+def _sent_so_far(upload: Upload) -> str:
     if upload.status is UploadStatus.PENDING:
-        return f"It was announced, and nothing is known to have been sent yet; {until}."
+        return "It was announced, and nothing is known to have been sent yet"
     if upload.part_count is not None and upload.multipart_id is not None:
         return (
             f"It is being sent in {upload.part_count} parts, and is not completed; which of them "
-            f"have arrived the list of its parts tells; {until}."
+            "have arrived the list of its parts tells"
         )
-    return f"It is being sent, and the store has told of nothing yet; {until}."
+    return "It is being sent, and the store has told of nothing yet"
 
 
 # --- and after ------------------------------------------------------------------------------------
 
 
-def _received(upload: Upload, _history: History) -> Explanation:
-    look = _next_look(upload, "no further look is planned")
+def _received(upload: Upload, _history: History, now: datetime) -> Explanation:
+    look = _next_look(upload, now) or _NO_LOOK
     return Explanation("verification", f"It has arrived and is not verified yet; {look}.")
 
 
-def _quarantined(_upload: Upload, history: History) -> Explanation:
+def _quarantined(_upload: Upload, history: History, _now: datetime) -> Explanation:
     since = _since(history, UploadStatus.QUARANTINED)
     return Explanation("verdict", f"It is in quarantine{since}, waiting for a verdict.")
 
 
-def _completed(upload: Upload, _history: History) -> Explanation:
+def _completed(upload: Upload, _history: History, now: datetime) -> Explanation:
     at = "" if upload.completed_at is None else f" at {_time(upload.completed_at)}"
-    return Explanation(None, f"It was completed{at}{_because(upload)}.")
+    more = _once_more(upload, now)
+    return Explanation(None, f"It was completed{at}{_because(upload)}{more}.")
 
 
-def _replaced(upload: Upload, history: History) -> Explanation:
+def _replaced(upload: Upload, history: History, now: datetime) -> Explanation:
     since = _since(history, UploadStatus.REPLACED, " at")
     written = f"The object was written again{since} after it had been completed"
     if upload.etag is None:
-        look = _next_look(upload, "no further look is planned")
+        look = _next_look(upload, now) or _NO_LOOK
         return Explanation("verification", f"{written}, and is not verified yet; {look}.")
-    return Explanation(None, f"{written}, and what is there now is verified.")
+    more = _once_more(upload, now)
+    return Explanation(None, f"{written}, and what is there now is verified{more}.")
 
 
-def _ended(upload: Upload, history: History) -> Explanation:
+def _once_more(upload: Upload, now: datetime) -> str:
+    """Nothing is expected of a look at what is as it should be: why there is one all the same."""
+    if upload.next_look_at is None:
+        return ""
+    if upload.multipart_id is not None:
+        return f"; {_next_look(upload, now)}, to clear away parts that were not needed"
+    again = f"; {_next_look(upload, now)} once more, in case it was written again"
+    if upload.transport is Transport.PRESIGNED and upload.part_count is None:
+        return f"{again}: the address that was given for it can be used until it ends"
+    return again
+
+
+def _ended(upload: Upload, history: History, now: datetime) -> Explanation:
     at = _since(history, upload.status, " at")
-    return Explanation(None, f"{_ENDED[upload.status]}{at}{_because(upload)}.")
+    look = _next_look(upload, now)
+    more = f"; {look}, to delete what may have come late" if look else ""
+    return Explanation(None, f"{_ENDED[upload.status]}{at}{_because(upload)}{more}.")
 
 
-_LATER: Mapping[UploadStatus, Callable[[Upload, History], Explanation]] = {
+_LATER: Mapping[UploadStatus, Callable[[Upload, History, datetime], Explanation]] = {
     UploadStatus.RECEIVED: _received,
     UploadStatus.QUARANTINED: _quarantined,
     UploadStatus.COMPLETED: _completed,
@@ -128,6 +147,7 @@ _ENDED = {
     UploadStatus.EXPIRED: "It expired",
     UploadStatus.DELETED: "It was deleted",
 }
+_NO_LOOK = "no further look is planned"
 
 
 def _because(upload: Upload) -> str:
@@ -140,9 +160,12 @@ def _since(history: History, status: UploadStatus, word: str = " since") -> str:
     return f"{word} {_time(moved[-1])}" if moved else ""
 
 
-def _next_look(upload: Upload, without: str) -> str:
+def _next_look(upload: Upload, now: datetime) -> str:
+    """Nothing where none is planned. One whose time has come is the next sweep's."""
     if upload.next_look_at is None:
-        return without
+        return ""
+    if upload.next_look_at <= now:
+        return "the service is about to look at the store"
     return f"the service looks at the store at {_time(upload.next_look_at)}"
 
 

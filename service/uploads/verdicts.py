@@ -8,6 +8,7 @@ from errors import UploadNotFoundError, UploadStateError
 from service.clock import Clock
 from service.uploads.model import Upload, UploadStatus
 from service.uploads.ports import ObjectStore, UploadRecords
+from service.uploads.transitions import IN_FLIGHT
 
 _log = structlog.get_logger("uploadgate.uploads")
 Verdict = Literal["clean", "rejected"]
@@ -36,11 +37,16 @@ class Verdicts:
         if upload is None:
             raise UploadNotFoundError
         if etag is not None and etag != upload.etag:
-            raise UploadStateError("The object is not the one that was looked at")
+            raise UploadStateError(
+                "The object is not the one that was looked at", final=upload.etag is not None
+            )
         if upload.status in _SAME[verdict]:
             return upload
         if upload.status is not UploadStatus.QUARANTINED:
-            raise UploadStateError(f"The upload is {upload.status}, not quarantined")
+            coming = IN_FLIGHT | {UploadStatus.RECEIVED}
+            raise UploadStateError(
+                f"The upload is {upload.status}, not quarantined", final=upload.status not in coming
+            )
         given = await self._given(upload, verdict, reason or "rejected by a verdict")
         if given is not None:
             return given

@@ -3,19 +3,21 @@
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
 
+from routers.event_examples import STREAMS
 from routers.event_schemas import UploadEvent
 from service.delivery.events import OFFERED_TYPES
 from service.delivery.signing import new_secret, signed_headers
 from tools.generate import ROOT
 
 PAGE = (ROOT / "docs" / "webhooks.md").read_text(encoding="utf-8")
-NO_CONTENT, UNAUTHORIZED = 204, 401
+NO_CONTENT, UNAUTHORIZED, FAILED = 204, 401, 500
 
 
 def block(language: str) -> str:
@@ -32,9 +34,46 @@ def test_its_table_names_every_event() -> None:
     assert set(re.findall(r"^\| `([a-z]+\.[a-z]+)` \|", PAGE, re.MULTILINE)) == set(OFFERED_TYPES)
 
 
+def test_its_stream_is_the_one_of_the_document() -> None:
+    frames = STREAMS["new"]["value"].replace(": \n", ":\n").rstrip()
+    shown = re.sub(r'"sequence":7,.*', '"sequence":7,…}}', frames)
+    assert f"```\n{shown}\n```" in PAGE
+
+
+class Kept:
+    """What the application of the page keeps: events, and the ids of those that it has taken.
+    `broken` is what stands in the way of its work, once.
+    """
+
+    def __init__(self) -> None:
+        self.ids: set[str] = set()
+        self.events: list[Any] = []
+        self.broken: Exception | None = None
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["Kept"]:
+        before = self.ids.copy(), self.events.copy()
+        try:
+            yield self
+        except Exception:
+            self.ids, self.events = before
+            raise
+
+    async def first_time(self, _: "Kept", event_id: str) -> bool:
+        new = event_id not in self.ids
+        self.ids.add(event_id)
+        return new
+
+    async def take(self, _: "Kept", event: Any) -> None:
+        broken, self.broken = self.broken, None
+        if broken is not None:
+            raise broken
+        self.events.append(event)
+
+
 @pytest.fixture
-def received() -> list[Any]:
-    return []
+def kept() -> Kept:
+    return Kept()
 
 
 @pytest.fixture
@@ -43,31 +82,34 @@ def secret() -> str:
 
 
 @pytest.fixture
-def receiver(secret: str, received: list[Any]) -> Any:
+def receiver(secret: str, kept: Kept) -> Any:
     """The application of the page, with what it leaves to its reader."""
-    seen: set[str] = set()
-
-    def first_time(event_id: str) -> bool:
-        new = event_id not in seen
-        seen.add(event_id)
-        return new
-
     names: dict[str, Any] = {
         "SECRET": secret,
-        "first_time": first_time,
-        "remember": received.append,
+        "database": kept,
+        "first_time": kept.first_time,
+        "take": kept.take,
     }
     exec(compile(block("python"), "docs/webhooks.md", "exec"), names)  # noqa: S102 - our own page
     return names["app"]
 
 
-async def test_its_receiver_takes_each_message_once(
-    receiver: Any, secret: str, received: list[Any]
-) -> None:
+async def test_its_receiver_takes_each_message_once(receiver: Any, secret: str, kept: Kept) -> None:
     body = block("json").encode()
     headers = signed_headers("evt_1", int(time.time()), body, [secret])
     assert [await _sent(receiver, body, headers) for _ in range(2)] == [NO_CONTENT, NO_CONTENT]
-    assert received == [json.loads(body)]
+    assert kept.events == [json.loads(body)]
+
+
+async def test_its_receiver_loses_nothing_when_its_work_fails(
+    receiver: Any, secret: str, kept: Kept
+) -> None:
+    body = block("json").encode()
+    headers = signed_headers("evt_1", int(time.time()), body, [secret])
+    kept.broken = OSError("the database is away")
+    answers = [await _sent(receiver, body, headers) for _ in range(3)]
+    assert answers == [FAILED, NO_CONTENT, NO_CONTENT]
+    assert kept.events == [json.loads(body)]
 
 
 FORGERIES: list[Callable[[bytes, dict[str, str]], tuple[bytes, dict[str, str]]]] = [
@@ -80,15 +122,15 @@ FORGERIES: list[Callable[[bytes, dict[str, str]], tuple[bytes, dict[str, str]]]]
 
 @pytest.mark.parametrize("forged", FORGERIES)
 async def test_its_receiver_takes_nothing_that_is_forged(
-    receiver: Any, secret: str, received: list[Any], forged: Any
+    receiver: Any, secret: str, kept: Kept, forged: Any
 ) -> None:
     body = block("json").encode()
     headers = signed_headers("evt_1", int(time.time()), body, [secret])
     assert await _sent(receiver, *forged(body, headers)) == UNAUTHORIZED
-    assert received == []
+    assert (kept.events, kept.ids) == ([], set())
 
 
 async def _sent(app: Any, body: bytes, headers: dict[str, str]) -> int:
-    transport = httpx.ASGITransport(app)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
         return (await client.post("/hooks/uploads", content=body, headers=headers)).status_code

@@ -31,8 +31,8 @@ async def brief(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Async
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def hasty(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Replica]:
-    """Who gives uploads up after two seconds."""
-    more = {"UPLOADGATE_UPLOADS__EXPIRES_SECONDS": "2"}
+    """Who gives uploads up after a few seconds, in which a busy machine still sends a part."""
+    more = {"UPLOADGATE_UPLOADS__EXPIRES_SECONDS": "6"}
     async with replica(stack, _database(tmp_path_factory, "hasty"), **PARTS, **more) as running:
         yield running
 

@@ -1,5 +1,6 @@
 """A queue over a real wire: what is asked, what is read, and what errors become."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from io import StringIO
@@ -152,3 +153,14 @@ async def test_a_queue_that_never_answers_is_given_up(stub: HttpStub, call: str)
         )
         with pytest.raises(UnavailableError):
             await called(queue, call)
+
+
+async def test_a_long_poll_may_take_as_long_as_it_is_to_wait_and_a_call_besides() -> None:
+    class Waiting:
+        async def receive_message(self, **_: object) -> dict[str, object]:
+            await asyncio.sleep(0.05)
+            return {}
+
+    client: Any = Waiting()
+    queue = SqsQueue(client, url=URL, wait_seconds=20, visibility_seconds=60, call_seconds=0.001)
+    assert await queue.receive() == []

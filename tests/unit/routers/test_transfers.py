@@ -3,18 +3,24 @@
 from collections.abc import AsyncIterator
 from datetime import datetime
 from io import StringIO
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 import errors
+from auth.callers import ADMIN, Caller
+from routers.transfers import VerdictRequest, give_verdict
+from service.uploads.model import Upload, UploadStatus
 from tests.fakes.asgi import LEAVE, Call, body
-from tests.fakes.clock import Clock
+from tests.fakes.clock import START, Clock
 from tests.fakes.house import House
 from tests.fakes.http_stub import Reply
 from tests.fakes.problems import assert_problem
+from tests.fakes.records import upload
 from tests.fakes.s3_api import S3Api
 from tests.fakes.signer import ReadableSigner
 
@@ -339,3 +345,16 @@ async def test_one_user_takes_no_more_relays_than_their_share(
     assert int(refused[0].headers["retry-after"]) > 0
     answer = await caller.put(f"{UPLOADS}/{second['id']}/content", content=b"hello")
     assert answer.json()["status"] == "completed", answer.text
+
+
+async def test_the_log_says_who_has_given_a_verdict() -> None:
+    async def give(*_: Any) -> Upload:
+        return upload(status=UploadStatus.COMPLETED)
+
+    services: Any = SimpleNamespace(verdicts=SimpleNamespace(give=give))
+    caller = Caller("usr_root", "root", frozenset({ADMIN}), START)
+    with capture_logs() as lines:
+        await give_verdict("upl_1", VerdictRequest(verdict="clean"), caller, services)
+    (line,) = lines
+    assert (line["event"], line["upload_id"]) == ("verdict.given", "upl_1")
+    assert (line["verdict"], line["by"]) == ("clean", "usr_root")

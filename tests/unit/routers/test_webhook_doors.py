@@ -5,10 +5,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fastapi import Request
+from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
+from structlog.testing import capture_logs
 
-from errors import RequestTimeoutError, WebhookDisabledError, WebhookUnverifiableError
+from errors import (
+    RequestTimeoutError,
+    WebhookDisabledError,
+    WebhookForgedError,
+    WebhookUnverifiableError,
+)
 from routers.doors import JSON, Answer
+from routers.refusals import Refusals
 from routers.webhooks import WebhookDoor, doors, router
 from service.completion.events import ObjectEvent
 from tests.fakes.asgi import LEAVE, Call, body
@@ -81,7 +90,36 @@ async def test_a_body_that_comes_too_slowly_may_be_sent_again(told: Told) -> Non
         await answered(call)
 
 
+@pytest.mark.parametrize("way", ["short", "long"])
+@pytest.mark.parametrize("source", ["sns", "eventbridge", "seaweedfs"])
+async def test_either_way_leads_to_the_sources_own_receiver(source: str, way: str) -> None:
+    receivers = {name: Told() for name in ("sns", "eventbridge", "seaweedfs")}
+    services: Any = SimpleNamespace(**receivers, completion=Told())
+    path = f"/v1/webhooks/{source}"
+    call = Call(path, (body(b"{}"),))
+    call.scope["state"] = {"services": services}
+    if way == "short":
+        (door,) = [door for door in doors() if door.path == path]
+        await door.answer(call.scope, call.receive)
+    else:
+        (route,) = [route for route in router.routes if getattr(route, "path", "") == path]
+        assert isinstance(route, APIRoute)
+        await route.endpoint(Request(call.scope, call.receive), services)
+    assert [name for name, told in receivers.items() if told.bodies] == [source]
+
+
 def test_there_is_a_door_for_every_route_of_the_document() -> None:
     declared = {getattr(route, "path", "") for route in router.routes}
     assert {made.path for made in doors()} == declared
     assert {made.method for made in doors()} == {"POST"}
+
+
+def test_a_flood_of_refusals_is_a_line_a_second() -> None:
+    now = 5.0
+    refusals = Refusals("sns", lambda: now)
+    with capture_logs() as lines:
+        for moment in (5.0, 5.0, 5.5, 5.99, 6.0, 6.5, 60.0):
+            now = moment
+            refusals.tell(WebhookForgedError("too old"))
+    assert [line["untold"] for line in lines] == [0, 3, 1]
+    assert {(line["source"], line["detail"]) for line in lines} == {("sns", "too old")}

@@ -66,8 +66,10 @@ async def test_a_verdict_is_not_taken_back() -> None:
 )
 async def test_there_is_no_verdict_on_anything_else(status: S, verdict: Verdict) -> None:
     world = UploadWorld(upload(status=status))
-    with pytest.raises(UploadStateError, match="not quarantined"):
+    with pytest.raises(UploadStateError, match="not quarantined") as caught:
         await world.verdicts.give("upl_1", verdict, None)
+    coming = status in (S.PENDING, S.UPLOADING, S.RECEIVED)
+    assert caught.value.retry_mode == ("wait" if coming else "fatal")
     assert (world.records.moves, world.store.deletions) == ([], [])
 
 
@@ -130,8 +132,9 @@ async def test_one_that_was_completed_before_is_replaced_by_what_is_released(
 @BOTH
 async def test_a_verdict_on_other_bytes_is_none(verdict: Verdict) -> None:
     world = quarantined()
-    with pytest.raises(UploadStateError, match="not the one that was looked at"):
+    with pytest.raises(UploadStateError, match="not the one that was looked at") as caught:
         await world.verdicts.give("upl_1", verdict, None, etag="of before")
+    assert caught.value.retry_mode == "fatal"
     assert (world.row().status, world.store.deletions) == (S.QUARANTINED, [])
     given = await world.verdicts.give("upl_1", verdict, None, etag="one")
     assert await world.verdicts.give("upl_1", verdict, None, etag="one") == given

@@ -133,6 +133,8 @@ async def test_a_signature_version_that_is_not_known(value: object) -> None:
 @pytest.mark.parametrize(
     "value",
     [
+        "2026-06-30T11:59:59.000Z",
+        "2026-07-02T12:00:01.000Z",
         "2026-07-01T12:00:00",
         "2026-07-01T12:00:00+00:00",
         "2026-07-01",
@@ -143,7 +145,7 @@ async def test_a_signature_version_that_is_not_known(value: object) -> None:
         1782907200,
     ],
 )
-async def test_a_timestamp_out_of_shape(value: object) -> None:
+async def test_a_timestamp_of_another_day_or_out_of_shape(value: object) -> None:
     await refused(body(signed(notification(Timestamp=value))))
 
 

@@ -304,3 +304,23 @@ async def _cut(hasty: House) -> None:
     slow = await hasty.wire()
     await slow.send(b"GET ")
     assert await slow.rest() == b""
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="an option of Linux")
+async def test_an_answer_can_limit_how_long_its_client_may_be_out_of_reach() -> None:
+    set_to: list[int] = []
+
+    async def limiting(scope: Scope, receive: Receive, send: Send) -> None:
+        extensions: Any = scope["extensions"]
+        extensions["uploadgate.patience"](1.5)
+        (connection,) = served.server.server_state.connections
+        server_side: Any = connection
+        taken = server_side.transport.get_extra_info("socket")
+        set_to.append(taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+        await ok(scope, receive, send)
+
+    async with House(BoundedHttpProtocol, app=limiting) as served:
+        wire = await served.wire()
+        await wire.send(post(b"x"))
+        assert (await wire.answer())[0] == 200
+    assert set_to == [1500]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from routers import event_stream
-from routers.event_stream import ABORT
+from routers.event_stream import ABORT, PATIENCE
 from service.delivery.hub import EndReason
 from tests.fakes.event_house import EventHouse
 from tests.fakes.event_page import Event, Page, opened
@@ -319,3 +319,12 @@ async def test_the_document_says_that_it_is_a_stream() -> None:
     assert operation["operationId"] == "stream_events"
     assert "text/event-stream" in operation["responses"]["200"]["content"]
     assert {"401", "403", "429", "503"} <= set(operation["responses"])
+
+
+async def test_where_the_server_can_it_waits_no_longer_for_a_client_out_of_reach() -> None:
+    house = EventHouse(send=7.5)
+    page, limits = house.page(), list[float]()
+    page.scope["extensions"] = {PATIENCE: limits.append}
+    async with opened(house.app, page):
+        await page.next()
+    assert limits == [7.5]

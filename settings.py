@@ -646,6 +646,9 @@ def _contradictions(settings: Settings) -> list[str]:
         settings.redis.timeout_seconds >= settings.cognito.wait_seconds
     ):
         found.append("redis.timeout_seconds must be shorter than cognito.wait_seconds")
+    queue = urlsplit(settings.sqs.queue_url or "https://none/none")
+    if queue.scheme not in {"http", "https"} or not queue.netloc or not queue.path.strip("/"):
+        found.append("sqs.queue_url is no address (https://…) of a queue")
     if settings.delivery.lease_seconds < settings.delivery.timeout_seconds + _UNTIL_NOTED:
         # Or else what was delivered is never noted as such, and sent again and again.
         found.append(

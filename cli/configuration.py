@@ -7,7 +7,9 @@ from pydantic_settings.exceptions import SettingsError
 from settings import Settings
 
 REFUSED = 2
-_HEADING = "uploadgate cannot start with these settings:"
+STARTING = "uploadgate cannot start with these settings:"
+# For what starts nothing.
+MANAGING = "This command needs the settings that the service has; these are refused:"
 
 
 def load() -> Settings:
@@ -15,24 +17,24 @@ def load() -> Settings:
     return Settings()
 
 
-def load_or_exit() -> Settings:
+def load_or_exit(heading: str = STARTING) -> Settings:
     """For commands: what was refused goes to standard error, the exit code is 2."""
     try:
         return load()
     except ValueError as error:
-        lines = refusals(error)
+        lines = refusals(error, heading)
         if lines is None:
             raise
         typer.echo("\n".join(lines), err=True)
         raise typer.Exit(REFUSED) from None
 
 
-def refusals(error: ValueError) -> list[str] | None:
+def refusals(error: ValueError, heading: str = STARTING) -> list[str] | None:
     """The lines to show; None for an error that has nothing to do with settings."""
     if isinstance(error, ValidationError):
-        return [_HEADING, *(f"  {line}" for entry in error.errors() for line in _told(entry))]
+        return [heading, *(f"  {line}" for entry in error.errors() for line in _told(entry))]
     if isinstance(error, SettingsError):
-        return [_HEADING, f"  {error}"]
+        return [heading, f"  {error}"]
     return None
 
 

@@ -12,7 +12,7 @@ from types import FrameType
 import typer
 import uvicorn
 
-import logs
+from cli import process_logs
 from cli.backlog import close_listeners
 from cli.configuration import REFUSED, load_or_exit
 from cli.http_protocol import BoundedHttpProtocol
@@ -149,7 +149,8 @@ def _claim(settings: Settings, life: ExitStack) -> str | None:
 def _server(settings: Settings) -> DrainingServer:
     from main import create_app  # noqa: PLC0415 - after the settings have been accepted
 
-    logs.configure(settings.log_level, settings.log_format)
+    process_logs.configure(settings)
+    process_logs.tell_queue(settings, taken=False)
     app = create_app(settings)
     config = _config(settings.http, app)
 

@@ -1,6 +1,5 @@
 """`uploadgate user …`: the service's own users, managed where its database can be reached."""
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,13 +9,16 @@ import typer
 
 from auth.accounts import Accounts
 from auth.callers import ADMIN, UPLOADS
-from cli.configuration import load_or_exit
-from errors import UploadgateError
+from cli.managing import ON_THE_DATABASE, managed, opened_current
 from settings import Settings
-from state import schema
-from wiring import build_accounts, opened_database
+from wiring import build_accounts
 
-users_app = typer.Typer(name="user", help="Manage the service's own users.", no_args_is_help=True)
+users_app = typer.Typer(
+    name="user",
+    help=f"Manage the service's own users.\n\n{ON_THE_DATABASE}",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 _T = TypeVar("_T")
 
@@ -24,9 +26,7 @@ _T = TypeVar("_T")
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Accounts]:
     """The accounts alone, without the service around them."""
-    async with opened_database(settings) as database:
-        if settings.database.migrate_on_start:
-            await schema.upgrade(database)
+    async with opened_current(settings) as database:
         accounts = build_accounts(settings, database)
         try:
             yield accounts
@@ -50,9 +50,11 @@ def add(
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
 ) -> None:
-    """Add a user. Asks for the password twice, or reads it from standard input."""
+    """Add a user. Asks for the password twice, or reads it from standard input. The first one may
+    be added before the service has ever run: then the database is made.
+    """
     password = _password(from_stdin=password_stdin)
-    user = _run(lambda accounts: accounts.add_user(name, password, _scopes(admin)))
+    user = _run(lambda accounts: accounts.add_user(name, password, _scopes(admin)), begins=True)
     typer.echo(f"Added {user.username} ({user.id}) with {' '.join(sorted(user.scopes))}")
 
 
@@ -91,14 +93,9 @@ def _is_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def _run(work: Callable[[Accounts], Awaitable[_T]]) -> _T:
-    async def with_accounts() -> _T:
+def _run(work: Callable[[Accounts], Awaitable[_T]], *, begins: bool = False) -> _T:
+    async def with_accounts(settings: Settings) -> _T:
         async with opened(settings) as accounts:
             return await work(accounts)
 
-    settings = load_or_exit()
-    try:
-        return asyncio.run(with_accounts())
-    except UploadgateError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    return managed(with_accounts, begins=begins)

@@ -64,7 +64,8 @@ def show_all(endpoints: Sequence[ManagedEndpoint], *, as_json: bool) -> None:
     )
 
 
-def show_deliveries(records: Sequence[DeliveryRecord], *, as_json: bool) -> None:
+def show_deliveries(records: Sequence[DeliveryRecord], *, held: bool, as_json: bool) -> None:
+    """`held`: the endpoint is disabled, so what waits goes out at no time."""
     if as_json:
         _print_json(*(DeliveryResponse.of(record) for record in records), many=True)
         return
@@ -77,7 +78,7 @@ def show_deliveries(records: Sequence[DeliveryRecord], *, as_json: bool) -> None
                 record.status.value,
                 str(record.attempts),
                 _last_answer(record),
-                _time(record.due_at if record.status is DeliveryStatus.WAITING else record.done_at),
+                _next_or_done(record, held=held),
             ]
             for record in records
         ),
@@ -108,7 +109,8 @@ def _print_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def _events(endpoint: ManagedEndpoint) -> str:
-    return "default" if endpoint.event_types is None else ", ".join(sorted(endpoint.event_types))
+    types = endpoint.event_types
+    return "all but upload.quarantined" if types is None else ", ".join(sorted(types))
 
 
 def _standing(endpoint: ManagedEndpoint) -> str:
@@ -120,6 +122,12 @@ def _standing(endpoint: ManagedEndpoint) -> str:
 def _last_answer(record: DeliveryRecord) -> str:
     said = [str(record.last_status)] if record.last_status is not None else []
     return " ".join([*said, record.last_error or ""]).strip() or "-"
+
+
+def _next_or_done(record: DeliveryRecord, *, held: bool) -> str:
+    if record.status is not DeliveryStatus.WAITING:
+        return _time(record.done_at)
+    return "held: the endpoint is disabled" if held else _time(record.due_at)
 
 
 def _until(moment: datetime | None) -> str:

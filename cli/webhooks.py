@@ -3,7 +3,6 @@
 What is changed here a running service sees with its next look.
 """
 
-import asyncio
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -14,23 +13,23 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from cli import webhook_views as views
-from cli.configuration import load_or_exit
-from errors import UploadgateError
+from cli.managing import ON_THE_DATABASE, managed, opened_current
 from outgoing.lookup import SystemLookup
 from service.clock import utc_now
-from service.delivery.endpoint_ports import DeliveryRecord, DeliveryStatus
+from service.delivery.endpoint_ports import DeliveryRecord, DeliveryStatus, ManagedEndpoint
 from service.delivery.endpoints import Endpoints
 from service.delivery.events import OFFERED_TYPES, EventType
 from settings import Settings
-from state import schema
-from wiring import opened_database
 from wiring.delivery import endpoints_of, guard_of
 
 if TYPE_CHECKING:
     from service.uploads.ports import Cursor
 
 webhooks_app = typer.Typer(
-    name="webhook", help="Manage where the application hears.", no_args_is_help=True
+    name="webhook",
+    help=f"Manage where the application hears.\n\n{ON_THE_DATABASE}",
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 _T = TypeVar("_T")
@@ -41,9 +40,7 @@ _PAGE = 1000
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Endpoints]:
     """Their management alone, without the service around it."""
-    async with opened_database(settings) as database:
-        if settings.database.migrate_on_start:
-            await schema.upgrade(database)
+    async with opened_current(settings) as database:
         with SystemLookup.opened() as resolve:
             guard = guard_of(settings.delivery, resolve)
             yield endpoints_of(settings.delivery, database, guard)
@@ -75,10 +72,16 @@ def _id(text: str) -> str:
     return text
 
 
+def _event_id(text: str | None) -> str | None:
+    if text is not None and not text.isascii():
+        raise typer.BadParameter("no event has such an id")
+    return text
+
+
 EndpointId = Annotated[str, typer.Argument(callback=_id, metavar="ID", help="The endpoint's id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 Since = Annotated[
-    datetime, typer.Option(parser=_moment, metavar="WHEN", help="2h, 7d, or RFC 3339.")
+    datetime | None, typer.Option(parser=_moment, metavar="WHEN", help="2h, 7d, or RFC 3339.")
 ]
 Until = Annotated[
     datetime | None, typer.Option(parser=_moment, metavar="WHEN", help="Now, if left out.")
@@ -155,38 +158,63 @@ def remove(endpoint_id: EndpointId) -> None:
 @webhooks_app.command("deliveries")
 def deliveries(
     endpoint_id: EndpointId,
-    failed: Annotated[bool, typer.Option("--failed", help="Those given up alone.")] = False,
+    status: Annotated[DeliveryStatus | None, typer.Option(help="Only those that stand so.")] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only those given up, as --status failed.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List what was sent and what waits, newest first."""
-    status = DeliveryStatus.FAILED if failed else None
-    found = _run(lambda endpoints: _deliveries(endpoints, endpoint_id, status, limit))
-    views.show_deliveries(found, as_json=as_json)
+    if failed and status not in (None, DeliveryStatus.FAILED):
+        raise typer.BadParameter("--failed is --status failed")
+    wanted = DeliveryStatus.FAILED if failed else status
+    endpoint, found = _run(lambda endpoints: _deliveries(endpoints, endpoint_id, wanted, limit))
+    views.show_deliveries(found, held=not endpoint.enabled, as_json=as_json)
 
 
 @webhooks_app.command("replay")
-def replay(
+def replay(  # noqa: PLR0917 - its options, by name
     endpoint_id: EndpointId,
-    since: Since,
+    since: Since = None,
     until: Until = None,
+    event: Annotated[
+        list[EventType] | None,
+        typer.Option(
+            parser=_offered,
+            metavar="TYPE",
+            help="Only such, of those that it hears of; several times for several.",
+        ),
+    ] = None,
+    event_id: Annotated[
+        str | None,
+        typer.Option(metavar="ID", callback=_event_id, help="This one event, in place of --since."),
+    ] = None,
     failed_only: Annotated[
         bool, typer.Option("--failed-only", help="Not what was delivered.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send it the events of that time again, under the ids they had."""
-    due = _run(
-        lambda endpoints: endpoints.replay(
-            endpoint_id, since=since, until=until, only_failed=failed_only
+    """Send it the events of that time, or that one event, again, under the ids they had."""
+    if event_id is not None:
+        if since or until or event or failed_only:
+            raise typer.BadParameter("--event-id stands alone")
+        due = _run(lambda endpoints: endpoints.replay_event(endpoint_id, event_id))
+    elif since is None:
+        raise typer.BadParameter("give --since or --event-id")
+    else:
+        due = _run(
+            lambda endpoints: endpoints.replay(
+                endpoint_id, since=since, until=until, types=event or None, only_failed=failed_only
+            )
         )
-    )
     views.show_replayed(due, as_json=as_json)
 
 
 async def _deliveries(
     endpoints: Endpoints, endpoint_id: str, status: DeliveryStatus | None, limit: int
-) -> Sequence[DeliveryRecord]:
+) -> tuple[ManagedEndpoint, Sequence[DeliveryRecord]]:
+    endpoint = await endpoints.get(endpoint_id)
     found: list[DeliveryRecord] = []
     after: Cursor | None = None
     while len(found) < limit:
@@ -196,17 +224,12 @@ async def _deliveries(
         found += page
         if after is None:
             break
-    return found
+    return endpoint, found
 
 
 def _run(work: Callable[[Endpoints], Awaitable[_T]]) -> _T:
-    async def with_endpoints() -> _T:
+    async def with_endpoints(settings: Settings) -> _T:
         async with opened(settings) as endpoints:
             return await work(endpoints)
 
-    settings = load_or_exit()
-    try:
-        return asyncio.run(with_endpoints())
-    except UploadgateError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    return managed(with_endpoints)

@@ -4,13 +4,16 @@ import asyncio
 import signal
 from contextlib import ExitStack
 
+import structlog
 import typer
 import uvloop
 
-import logs
+from cli import process_logs
 from cli.configuration import REFUSED, load_or_exit
 from cli.outcome import FAILED
 from settings import Settings
+
+_log = structlog.get_logger("uploadgate")
 
 
 def run() -> int:
@@ -23,7 +26,7 @@ def run() -> int:
         if refusal is not None:
             typer.echo(refusal, err=True)
             return REFUSED
-        logs.configure(settings.log_level, settings.log_format)
+        process_logs.configure(settings)
         return uvloop.run(_work(settings))
 
 
@@ -39,11 +42,12 @@ async def _work(settings: Settings) -> int:
 
     stop = _stop_signal()
     async with opened_worker(settings, VERSION) as work:
-        typer.echo("uploadgate works in the background", err=True)
+        _log.info("worker.starts")
+        process_logs.tell_queue(settings, taken=True)
         told = asyncio.create_task(stop.wait())
         await asyncio.wait([work, told], return_when=asyncio.FIRST_COMPLETED)
         told.cancel()
-        typer.echo("uploadgate stops", err=True)
+        _log.info("worker.stops")
     return 0 if stop.is_set() else FAILED
 
 

@@ -1,79 +1,63 @@
-"""`make torture`: everything that may go wrong goes wrong, and the accounts are checked."""
+"""Everything that may go wrong goes wrong, and the accounts are checked."""
 
-import argparse
 import asyncio
+import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from torture import result
-from torture.proxy import Fault
+from torture.options import chosen
+from torture.repertoire import Scenario
 from torture.result import Result
-from torture.scenarios.application import TROUBLES, application
-from torture.scenarios.garbage import garbage_at_the_doors, garbage_from_outside
-from torture.scenarios.kills import POINTS, kills
-from torture.scenarios.late_store import late_store
-from torture.scenarios.order import order
-from torture.scenarios.outage import database_away
-from torture.scenarios.valkey_away import valkey_away
 from torture.world import World
 
-Scenario = Callable[[World], Awaitable[Result]]
-_AWAY_SECONDS = 60.0
+_TELL_SECONDS = 10.0
 
 
-def scenarios(rounds: int, away_seconds: float) -> dict[str, list[Scenario]]:
-    """By the name by which one can be chosen."""
-    return {
-        "order": [lambda world: order(world, rounds=max(1, rounds // 20))],
-        "kills": [lambda world: kills(world, rounds=rounds, points=POINTS)],
-        "database": [
-            lambda world: database_away(world, seconds=away_seconds),
-            lambda world: database_away(world, seconds=away_seconds / 4, fault=Fault.DROP),
-            lambda world: database_away(world, seconds=away_seconds / 10, fault=Fault.RESET),
-        ],
-        "application": [_troubled(number) for number in range(len(TROUBLES))],
-        "valkey": [valkey_away],
-        "store": [lambda world: late_store(world, uploads=20)],
-        "garbage": [garbage_at_the_doors, garbage_from_outside],
-    }
-
-
-def _troubled(number: int) -> Scenario:
-    return lambda world: application(world, TROUBLES[number])
-
-
-async def run(chosen: list[Scenario], directory: Path) -> AsyncIterator[Result]:
-    async with World.opened(directory) as world:
-        for scenario in chosen:
-            yield await scenario(world)
-
-
-async def torture(chosen: list[Scenario]) -> list[Result]:
+async def torture(scenarios: Sequence[Scenario]) -> list[Result]:
     results = []
     with tempfile.TemporaryDirectory(prefix="torture-") as directory:
-        async for each in run(chosen, Path(directory)):
-            print(f"{each.scenario}: {each.seconds:.0f} s", file=sys.stderr)
-            results.append(each)
+        _tell("Postgres, the store and two replicas start")
+        async with World.opened(Path(directory)) as world, _progress(world):
+            for scenario in scenarios:
+                results.append(await scenario(world))
+                _tell(f"{results[-1].scenario}: {results[-1].seconds:.0f} s")
     return results
 
 
+@contextlib.asynccontextmanager
+async def _progress(world: World) -> AsyncIterator[None]:
+    """What it is at, again and again: a round may take long."""
+
+    async def telling() -> None:
+        while True:
+            await asyncio.sleep(_TELL_SECONDS)
+            _tell(world.doing)
+
+    task = asyncio.create_task(telling())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="make torture", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=100, help="Rounds with a kill -9 in each.")
-    parser.add_argument("--away", type=float, default=_AWAY_SECONDS, help="Seconds.")
-    options, names = parser.parse_known_args()
-    known = scenarios(options.rounds, options.away)
-    if unknown := set(names) - known.keys():
-        parser.error(f"no scenarios: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    scenarios = chosen(sys.argv[1:])
     since = time.monotonic()
-    results = asyncio.run(torture([each for name in names or known for each in known[name]]))
+    results = asyncio.run(torture(scenarios))
     print(result.table(results))
+    print(f"\n{result.LEGEND}\n")
     for lines in filter(None, map(result.told, results)):
         print(lines)
     print(f"{time.monotonic() - since:.0f} s in all")
+    print(result.verdict(results))
     return 0 if all(each.good for each in results) else 1
 
 

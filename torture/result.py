@@ -1,7 +1,7 @@
 """What came of a scenario, and the table of all."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from torture.audit import Findings, audit
@@ -48,6 +48,7 @@ async def judged(
     scenario: str, world: World, ledger: Ledger, *, rounds: int, since: float, remark: str = ""
 ) -> Result:
     """`since` is of time.monotonic."""
+    world.doing = f"{scenario}: waits until nothing moves, then counts"
     found = await audit(world, ledger)
     ended = [replica.service.url for replica in world.replicas if not replica.service.lives]
     found.notes += [f"{url} has ended" for url in ended]
@@ -59,6 +60,29 @@ def table(results: Iterable[Result]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [_line(row, widths) for row in rows]
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+LEGEND = (
+    "acknowledged: events of the store that were answered 2xx. lost: of these, of uploads and of\n"
+    "messages, what is not where it belongs. doubled: events, records, transitions or messages\n"
+    "that are there twice. quota drift: bytes and uploads by which usage and records differ.\n"
+    "messages: what the application took, by id. repeats: what came again under an id it knows."
+)
+
+
+def verdict(results: Sequence[Result]) -> str:
+    """In a sentence, for who reads nothing else."""
+    bad = [_failed(result) for result in results if not result.good]
+    if not bad:
+        return "Nothing acknowledged was lost, nothing doubled, no quota adrift."
+    return f"FAILED: {'; '.join(bad)}."
+
+
+def _failed(result: Result) -> str:
+    found = result.found
+    counts = {"lost": found.lost, "doubled": found.doubled, "of quota drift": found.drift}
+    said = [f"{count} {what}" for what, count in counts.items() if count]
+    return f"{result.scenario} ({', '.join(said) or 'none lost or doubled, but see its lines'})"
 
 
 def _line(row: tuple[str, ...], widths: list[int]) -> str:

@@ -56,6 +56,8 @@ class World:
     engine: AsyncEngine
     s3: Any
     environment: dict[str, str] = field(repr=False)
+    doing: str = ""
+    """What a scenario is at, for who waits for it."""
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -166,7 +168,7 @@ def _settings(cloud: LocalCloud) -> dict[str, str]:
         "UPLOADGATE_COMPLETION__SWEEP_INTERVAL_SECONDS": "1",
         "UPLOADGATE_DELIVERY__RETRY_SECONDS": json.dumps([0.2, 0.5] + [1] * 48),
         "UPLOADGATE_DELIVERY__TIMEOUT_SECONDS": "2",
-        "UPLOADGATE_DELIVERY__LEASE_SECONDS": "4",
+        "UPLOADGATE_DELIVERY__LEASE_SECONDS": "7",
         "UPLOADGATE_DELIVERY__ALLOW_HTTP": "true",
         "UPLOADGATE_DELIVERY__ALLOWED_NETWORKS": '["127.0.0.0/8"]',
     }

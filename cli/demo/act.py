@@ -80,8 +80,14 @@ class Act:
         if self.called:
             by = "on the call of complete, verified at the store"
         elif self.deliveries > 0 and after < _SWEEP_SECONDS:
-            by = f"by the store's own webhook (one of {self.deliveries} deliveries)"
+            by = f"by the store's own webhook ({_settled(self.deliveries)})"
         return f"completed {after:.2f} s after the last byte, {by}"
+
+
+def _settled(count: int) -> str:
+    if count == 1:
+        return "the store sent 1 notification"
+    return f"the store sent {count} notifications, one settled it"
 
 
 def _mib(count: int) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,10 +15,13 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from cli.demo.service import LOOPBACK
 
+WHAT = "a small application (cli/demo/application.py)"
+VERIFIED = "verified by standardwebhooks"
 _PATH = "/webhooks/uploadgate"
 _DESCRIPTION = "the demo's application"
 _ENDPOINTS = "/v1/admin/webhook-endpoints"
 _WAIT_SECONDS = 15
+_MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +41,19 @@ class Heard:
         upload_id: str | None = self.message["data"].get("upload", {}).get("id")
         return upload_id
 
+    def __str__(self) -> str:
+        return f"{self.type}, {VERIFIED}, webhook-id {self.id}"
+
 
 class Application:
-    """Takes each message once, by its id. What is not signed with its secret is refused."""
+    """Takes each message once, by its id. What is not signed with its secret is refused. It listens
+    at `url`, and is the service's endpoint `endpoint_id`. `on_message` gets each one, and whether
+    it has come before.
+    """
 
     def __init__(self) -> None:
+        self.url = self.endpoint_id = ""
+        self.on_message: Callable[[Heard, bool], None] = lambda _message, _again: None
         self.heard: dict[str, Heard] = {}
         self.repeats = self.refused = 0
         self._secret = ""
@@ -61,8 +72,8 @@ class Application:
             site = web.TCPSite(runner, LOOPBACK, 0)
             await site.start()
             host, port = runner.addresses[0][:2]
-            url = f"http://{host}:{port}{_PATH}"
-            async with application._registered(service_url, token, url):
+            application.url = f"http://{host}:{port}{_PATH}"
+            async with application._registered(service_url, token):
                 yield application
         finally:
             await runner.cleanup()
@@ -82,15 +93,19 @@ class Application:
         except (WebhookVerificationError, json.JSONDecodeError):
             self.refused += 1
             return web.Response(status=400)
-        webhook_id = request.headers["webhook-id"]
+        heard = Heard(request.headers["webhook-id"], datetime.now(UTC), message)
         async with self._news:
-            self.repeats += webhook_id in self.heard
-            self.heard.setdefault(webhook_id, Heard(webhook_id, datetime.now(UTC), message))
+            again = heard.id in self.heard
+            self.repeats += again
+            self.heard.setdefault(heard.id, heard)
+            if len(self.heard) > _MOST:
+                del self.heard[next(iter(self.heard))]
+            self.on_message(heard, again)
             self._news.notify_all()
         return web.Response(status=204)
 
     @asynccontextmanager
-    async def _registered(self, service_url: str, token: str, url: str) -> AsyncIterator[None]:
+    async def _registered(self, service_url: str, token: str) -> AsyncIterator[None]:
         """In place of what an earlier demo left behind: its port was another one."""
         headers = {"Authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(base_url=service_url, headers=headers, timeout=10) as http:
@@ -98,9 +113,9 @@ class Application:
             for endpoint in listed["items"]:
                 if endpoint["description"] == _DESCRIPTION:
                     (await http.delete(f"{_ENDPOINTS}/{endpoint['id']}")).raise_for_status()
-            body = {"url": url, "description": _DESCRIPTION}
+            body = {"url": self.url, "description": _DESCRIPTION}
             made = (await http.post(_ENDPOINTS, json=body)).raise_for_status().json()
-            self._secret = made["secret"]
+            self._secret, self.endpoint_id = made["secret"], made["id"]
             try:
                 yield
             finally:

@@ -23,8 +23,8 @@ class Audience:
         message = await self.application.about(record.id, kind)
         seen = await self.page.about(record.id, kind)
         return [
-            f"the application's webhook: {kind}, signature verified, {_after(record, message.at)}",
-            f"the page's event stream: {kind}, {_after(record, seen)}",
+            f"the application heard {message}, {_after(record, message.at)}",
+            f"the page heard {kind} on its event stream, {_after(record, seen)}",
         ]
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cli.demo import afterwards, summary
 from cli.demo.act import Act
+from cli.demo.application import WHAT, Application, Heard
 from cli.demo.audience import Audience, assembled
 from cli.demo.evidence import ServiceLog
 from cli.demo.keepsakes import USERNAME, Keepsakes
@@ -60,12 +61,19 @@ class _Demo:
         async with raised(options.data_dir, options.port, self.teller) as stage:
             password = await self._user(stage.keepsakes)
             file = await self._file(stage.keepsakes)
-            acts = await self._story(stage, password, file)
-            self.done = True
-            if not options.once:
-                prefix = acts[0].record.key.partition("/")[0] + "/"
-                afterwards.tell(stage, password, file, prefix, self.teller)
-                await self._serve_on(stage)
+            async with self._audience(stage, password) as audience:
+                acts = await self._story(stage, audience, password, file)
+                self.done = True
+                if not options.once:
+                    afterwards.tell(
+                        stage,
+                        self.teller,
+                        password=password,
+                        file=file,
+                        last=acts[-1].record,
+                        application=audience.application,
+                    )
+                    await self._serve_on(stage, audience.application)
 
     async def _user(self, keepsakes: Keepsakes) -> str:
         with self.teller.step("a user") as step:
@@ -80,30 +88,39 @@ class _Demo:
             step.found = str(file)
         return file
 
-    async def _story(self, stage: Stage, password: str, file: Path) -> list[Act]:
+    async def _story(
+        self, stage: Stage, audience: Audience, password: str, file: Path
+    ) -> list[Act]:
         session = SessionFile(stage.keepsakes.session)
         log = ServiceLog(stage.keepsakes.service_log)
-        async with self._audience(stage, password) as audience:
-            story = Story(stage, USERNAME, session, self.teller, log, audience, self._options.size)
-            acts = await story.play(password, file)
-            summary.tell(USERNAME, acts, audience.application, self.teller)
-            return acts
+        story = Story(stage, USERNAME, session, self.teller, log, audience, self._options.size)
+        acts = await story.play(password, file)
+        summary.tell(USERNAME, acts, audience.application, self.teller)
+        return acts
 
     @asynccontextmanager
     async def _audience(self, stage: Stage, password: str) -> AsyncIterator[Audience]:
-        with self.teller.step("an application for the webhooks, a page for the events") as step:
+        with self.teller.step("who hears of it") as step:
             admin_password = secrets.token_urlsafe(16)
             name = f"admin-{secrets.token_hex(4)}"
             await ensure_user(_settings(stage.keepsakes), name, admin_password, admin=True)
             manager = assembled(stage.url, (name, admin_password), (USERNAME, password))
             audience = await manager.__aenter__()
-            step.found = "registered by an administrator, and listening"
+            step.found = (
+                f"{WHAT} listens at {audience.application.url} and verifies with the "
+                "`standardwebhooks` library; a page reads /v1/events"
+            )
         try:
             yield audience
         finally:
             await manager.__aexit__(None, None, None)
 
-    async def _serve_on(self, stage: Stage) -> None:
+    async def _serve_on(self, stage: Stage, application: Application) -> None:
+        def on_message(heard: Heard, again: bool) -> None:
+            repeated = " (again: it knows the id)" if again else ""
+            self.teller.say(f"  the application heard {heard}{repeated}")
+
+        application.on_message = on_message
         with self.teller.step("serving") as step:
             code = await stage.service.ended()
             step.found = "ended"

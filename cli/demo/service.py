@@ -46,13 +46,20 @@ def environment(
     return {
         **inherited,
         **cloud,
-        "UPLOADGATE_ENVIRONMENT": "development",
+        **variables(keepsakes),
         "UPLOADGATE_PUBLIC_URL": url,
         "UPLOADGATE_HTTP__HOST": LOOPBACK,
         "UPLOADGATE_HTTP__PORT": str(port),
-        "UPLOADGATE_DATABASE__URL": f"sqlite+aiosqlite:///{keepsakes.database}",
         "UPLOADGATE_AUTH__SIGNING_KEY": keepsakes.signing_key(),
         "UPLOADGATE_DRAIN_SECONDS": "0.5",
+    }
+
+
+def variables(keepsakes: Keepsakes) -> dict[str, str]:
+    """What a command that manages webhooks needs of it. Holds no secret."""
+    return {
+        "UPLOADGATE_ENVIRONMENT": "development",
+        "UPLOADGATE_DATABASE__URL": f"sqlite+aiosqlite:///{keepsakes.database}",
         # The demo's application listens on this machine alone.
         "UPLOADGATE_DELIVERY__ALLOWED_NETWORKS": f'["{LOOPBACK}/32"]',
         "UPLOADGATE_DELIVERY__ALLOW_HTTP": "true",

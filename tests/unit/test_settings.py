@@ -82,6 +82,9 @@ def test_all_that_is_unsafe_is_said_at_once() -> None:
         ({"aws": {"access_key_id": "AKIA"}}, "aws.access_key_id"),
         ({"aws": {"secret_access_key": "hush-hush"}}, "aws.secret_access_key"),
         ({"http": {"cors_origins": ["https://*.example"]}}, "http.cors_origins"),
+        ({"sqs": {"queue_url": "hush-hush"}}, "sqs.queue_url"),
+        ({"sqs": {"queue_url": "https://sqs.eu-central-1.amazonaws.com"}}, "sqs.queue_url"),
+        ({"delivery": {"lease_seconds": 19.9}}, "delivery.lease_seconds"),
     ],
 )
 @pytest.mark.parametrize("environment", ["development", "production"])

@@ -127,6 +127,7 @@ TROUBLES = (
 
 async def application(world: World, trouble: Trouble, *, uploads: int = 6, seed: int = 7) -> Result:
     since, began = time.monotonic(), datetime.now(UTC)
+    name = world.doing = f"application {trouble.name}"
     ledger = Ledger(await world.people(1))
     traffic = Traffic(world, ledger, random.Random(seed))  # noqa: S311 - a repeatable course
     await trouble.begin(world)
@@ -136,7 +137,7 @@ async def application(world: World, trouble: Trouble, *, uploads: int = 6, seed:
     await trouble.look(world, ledger, began)
     await world.heal()
     await trouble.cure(world, ledger, began)
-    return await judged(f"application {trouble.name}", world, ledger, rounds=1, since=since)
+    return await judged(name, world, ledger, rounds=1, since=since)
 
 
 async def _felt(world: World, ledger: Ledger, began: datetime, least: int) -> None:

@@ -33,7 +33,9 @@ async def garbage_at_the_doors(world: World, *, rounds: int = 10, seed: int = 5)
     ledger = Ledger(await world.people(1))
     before = await _kept(world)
     answers: Counter[int] = Counter()
-    for _ in range(rounds):
+    name = "garbage at the doors"
+    for number in range(rounds):
+        world.doing = f"{name}: {number + 1} of {rounds}"
         for replica in world.replicas:
             async for status in _refusals(world, replica, chance):
                 answers[status] += 1
@@ -44,12 +46,12 @@ async def garbage_at_the_doors(world: World, *, rounds: int = 10, seed: int = 5)
     if (after := await _kept(world)) != before:
         ledger.notes.append(f"{after - before} pieces of garbage were kept")
     said = ", ".join(f"{times} times {status}" for status, times in sorted(answers.items()))
-    name = "garbage at the doors"
     return await judged(name, world, ledger, rounds=rounds, since=since, remark=f"answered {said}")
 
 
 async def garbage_from_outside(world: World, *, uploads: int = 8, seed: int = 6) -> Result:
     """Store and application both talk nonsense for a while."""
+    name = world.doing = "garbage from store and application"
     since = time.monotonic()
     ledger = Ledger(await world.people(2))
     traffic = Traffic(world, ledger, random.Random(seed))  # noqa: S311 - a repeatable course
@@ -61,7 +63,7 @@ async def garbage_from_outside(world: World, *, uploads: int = 8, seed: int = 6)
         await traffic.tell_thrice(events)
         await _felt(ledger, proxies, heard)
         await world.heal()
-    return await judged("garbage from store and application", world, ledger, rounds=2, since=since)
+    return await judged(name, world, ledger, rounds=2, since=since)
 
 
 def _met(proxies: list[FaultProxy]) -> int:

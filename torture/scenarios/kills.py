@@ -61,7 +61,9 @@ async def kills(
     ledger = Ledger(await world.people(_PEOPLE))
     traffic = Traffic(world, ledger, chance)
     killed: Counter[str] = Counter()
+    name = "kill -9" + (f", {points[0].name}" if len(points) == 1 else "")
     for number in range(rounds):
+        world.doing = f"{name}: {number + 1} of {rounds}"
         point, victim = points[number % len(points)], chance.choice(world.replicas)
         if await _round(traffic, victim, point, await traffic.mixed(uploads)):
             killed[point.name] += 1
@@ -69,7 +71,6 @@ async def kills(
     if missed:
         ledger.notes.append(f"{missed} rounds never came to their point")
     remark = ", ".join(f"{name} {times}" for name, times in sorted(killed.items()))
-    name = "kill -9" + (f", {points[0].name}" if len(points) == 1 else "")
     return await judged(name, world, ledger, rounds=rounds, since=since, remark=remark)
 
 

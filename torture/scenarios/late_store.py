@@ -32,7 +32,7 @@ class Late:
 
 async def late_store(world: World, *, uploads: int = 8, times: int = 2, seed: int = 4) -> Result:
     """The sweep looks at nothing here: the events alone must bring it about."""
-    since = time.monotonic()
+    since, world.doing = time.monotonic(), f"{NAME}: {uploads} uploads"
     ledger = Ledger(await world.people(2))
     traffic = Traffic(world, ledger, random.Random(seed))  # noqa: S311 - a repeatable course
     late = Late(times)

@@ -27,7 +27,8 @@ async def order(world: World, *, rounds: int, objects: int = 8, seed: int = 2) -
         for ledger in ledgers
     ]
     ledger = ledgers[1]
-    for _ in range(rounds):
+    for number in range(rounds):
+        world.doing = f"{NAME}: {number + 1} of {rounds}"
         one = await _course(world, straight, ledgers[0], objects, thrice=False)
         other = await _course(world, shuffled, ledgers[1], objects, thrice=True)
         first, second = await _states(world, one), await _states(world, other)

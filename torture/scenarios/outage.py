@@ -21,6 +21,7 @@ async def database_away(
     world: World, *, seconds: float, fault: Fault = Fault.CUT, uploads: int = 12, seed: int = 3
 ) -> Result:
     since = time.monotonic()
+    name = world.doing = f"database away, {fault.value}, {seconds:g} s"
     ledger = Ledger(await world.people(2))
     traffic = Traffic(world, ledger, random.Random(seed))  # noqa: S311 - a repeatable course
     early, late = await traffic.mixed(uploads), await traffic.mixed(uploads)
@@ -40,7 +41,7 @@ async def database_away(
         group.create_task(_come_back(world, ledger))
     said = ", ".join(f"{times} times {answer}" for answer, times in sorted(ledger.answers.items()))
     return await judged(
-        f"database away, {fault.value}, {seconds:g} s",
+        name,
         world,
         ledger,
         rounds=1,

@@ -23,7 +23,7 @@ _FAULTS = (Fault.NONE, Fault.CUT, Fault.DROP, Fault.GARBAGE, Fault.NONE)
 
 async def valkey_away(world: World, *, uploads: int = 4, seed: int = 8) -> Result:
     """A page at one replica hears what the other one does, whatever becomes of Valkey."""
-    since = time.monotonic()
+    since, world.doing = time.monotonic(), f"{NAME}: starts with it"
     ledger = Ledger(await world.people(1))
     traffic = Traffic(world, ledger, random.Random(seed))  # noqa: S311 - a repeatable course
     before = [replica.service.environment for replica in world.replicas]
@@ -39,6 +39,7 @@ async def valkey_away(world: World, *, uploads: int = 4, seed: int = 8) -> Resul
         here, there = world.replicas
         async with Page.listening(here, ledger.people[0]) as page:
             for fault in _FAULTS:
+                world.doing = f"{NAME}: {fault.value}"
                 await proxy.set(fault)
                 await traffic.tell_thrice(await traffic.mixed(uploads), there)
                 await _heard(world, ledger, page, fault)

@@ -1,6 +1,7 @@
 import asyncio
 import io
 import os
+import shlex
 import signal
 import socket
 import stat
@@ -8,16 +9,18 @@ import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from cli.demo import summary
+from cli.demo import afterwards, summary
 from cli.demo.act import Act
 from cli.demo.application import Application, Heard
 from cli.demo.evidence import ServiceLog
 from cli.demo.keepsakes import Keepsakes
-from cli.demo.service import environment, free_port
+from cli.demo.service import environment, free_port, variables
 from cli.demo.teller import StepFailedError, Teller
 from cli.demo.traffic import Traffic
 from client.wire import Upload
@@ -164,6 +167,52 @@ def test_an_act_says_what_the_store_counted() -> None:
     assert "64 MiB in 8 parts, 2.00 s, 32 MiB/s" in told
     assert "8 PUTs stored, none of them twice; 2 refused; 5 by credentials, 3 by presigned" in told
     assert "0.25 s after the last byte, by the store's own webhook" in told
+
+
+@pytest.mark.parametrize(
+    ("deliveries", "told"),
+    [(1, "the store sent 1 notification)"), (3, "the store sent 3 notifications, one settled it)")],
+)
+def test_it_says_how_often_the_store_told(deliveries: int, told: str) -> None:
+    assert told in "\n".join(_act(deliveries, 0.25).told())
+
+
+def test_what_the_application_heard_names_who_verified_it() -> None:
+    heard = Heard("evt_1", SENT, {"type": "upload.completed", "data": {}})
+    assert str(heard) == "upload.completed, verified by standardwebhooks, webhook-id evt_1"
+
+
+def test_the_lines_to_paste_name_what_they_need(tmp_path: Path, teller: Teller) -> None:
+    keepsakes = Keepsakes(tmp_path)
+    stage: Any = SimpleNamespace(
+        url="http://127.0.0.1:8081",
+        keepsakes=keepsakes,
+        cloud=SimpleNamespace(s3_endpoint="s3", cognito_endpoint="c", region="r", bucket="uploads"),
+    )
+    application = Application()
+    application.url, application.endpoint_id = "http://127.0.0.1:1234/webhooks", "whe_1"
+    afterwards.tell(
+        stage,
+        teller,
+        password="p'w",
+        file=tmp_path / "a file",
+        last=_act(1, 0).record,
+        application=application,
+    )
+    told = _told(teller)
+    function = next(line for line in told.splitlines() if "gate()" in line)
+    for name, value in variables(keepsakes).items():
+        assert f"{name}={shlex.quote(value)}" in function
+    assert keepsakes.signing_key() not in told
+    for line in (
+        "gate webhook deliveries whe_1",
+        "gate webhook add http://127.0.0.1:",
+        "curl -N http://127.0.0.1:8081/v1/events",
+        "/v1/uploads/upl_1/timeline",
+        "http://127.0.0.1:1234/webhooks",
+        "422",
+    ):
+        assert line in told
 
 
 def test_parts_that_were_sent_again_are_not_hidden() -> None:

@@ -36,6 +36,7 @@ def run(path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("UPLOADGATE_DATABASE__URL", f"sqlite+aiosqlite:///{path}")
     monkeypatch.setenv("UPLOADGATE_DELIVERY__ALLOWED_NETWORKS", '["127.0.0.0/8"]')
     monkeypatch.setenv("UPLOADGATE_DELIVERY__MAX_ENDPOINTS", "2")
+    assert CliRunner().invoke(main.app, ["db", "upgrade"]).exit_code == 0
 
     def invoke(*arguments: str, given: str | None = None) -> Result:
         return CliRunner().invoke(webhooks_app, arguments, input=given)
@@ -114,6 +115,8 @@ def test_what_was_asked_for_is_shown(run: Run) -> None:
         assert text in listed
         assert text in whole
     assert "[bold]é" in whole
+    added(run)
+    assert "all but upload.quarantined" in run("list").stdout
 
 
 @pytest.mark.parametrize(
@@ -123,7 +126,13 @@ def test_what_was_asked_for_is_shown(run: Run) -> None:
         ["replay", "whe_0"],
         ["replay", "whe_0", "--since", "yesterday"],
         ["replay", "whe_0", "--since", "2h", "--until", "x"],
+        ["replay", "whe_0", "--since", "2h", "--event", "upload.uploading"],
+        ["replay", "whe_0", "--since", "2h", "--event-id", "evt_1"],
+        ["replay", "whe_0", "--event-id", "evt_1", "--failed-only"],
+        ["replay", "whe_0", "--event-id", "\udcff"],
         ["deliveries", "whe_0", "--limit", "0"],
+        ["deliveries", "whe_0", "--status", "sent"],
+        ["deliveries", "whe_0", "--failed", "--status", "waiting"],
     ],
 )
 def test_what_is_not_understood(run: Run, arguments: list[str]) -> None:
@@ -183,6 +192,22 @@ def test_a_replay_of_the_time_that_was_asked_for(run: Run, path: Path) -> None:
     assert json.loads(answer.stdout) == {"replayed": 2}
 
 
+def test_a_replay_of_some_types_and_of_one_event(run: Run, path: Path) -> None:
+    made = added(run)
+    happen(path, ago=[timedelta(hours=2), timedelta(hours=1)])
+    write(path, "UPDATE events SET type = 'upload.rejected' WHERE id = 'evt_2'")
+
+    def replayed(*arguments: str) -> int:
+        answer = run("replay", made["id"], *arguments, "--json")
+        return int(json.loads(answer.stdout)["replayed"])
+
+    both = ["--event", "upload.rejected", "--event", "upload.completed"]
+    assert replayed("--since", "1d", *both[:2]) == 1
+    assert replayed("--since", "1d", *both) == 2
+    assert replayed("--event-id", "evt_1") == 1
+    assert replayed("--event-id", "evt_0") == 0
+
+
 def test_deliveries_are_listed(run: Run, path: Path) -> None:
     made = added(run)
     happen(path, ago=[timedelta(hours=number) for number in range(4, 0, -1)])
@@ -196,9 +221,25 @@ def test_deliveries_are_listed(run: Run, path: Path) -> None:
     assert [found["event_id"] for found in every] == ["evt_4", "evt_3", "evt_2", "evt_1"]
     (failed,) = json.loads(run("deliveries", made["id"], "--failed", "--json").stdout)
     assert (failed["event_id"], failed["status"], failed["attempts"]) == ("evt_3", "failed", 9)
+    (same,) = json.loads(run("deliveries", made["id"], "--status", "failed", "--json").stdout)
+    assert same == failed
+    waiting = json.loads(run("deliveries", made["id"], "--status", "waiting", "--json").stdout)
+    assert [found["event_id"] for found in waiting] == ["evt_4", "evt_2", "evt_1"]
     table = run("deliveries", made["id"], "--limit", "2").stdout
     assert len(table.splitlines()) == 3
     assert "500 http_500" in table
+
+
+def test_what_waits_for_a_disabled_endpoint_is_held(run: Run, path: Path) -> None:
+    made = added(run)
+    happen(path, ago=[timedelta(hours=2), timedelta(hours=1)])
+    run("replay", made["id"], "--since", "1d")
+    write(path, "UPDATE deliveries SET done_at = due_at, delivered = 1 WHERE event_id = 'evt_1'")
+    assert "held" not in run("deliveries", made["id"]).stdout
+    run("disable", made["id"])
+    waits, done = run("deliveries", made["id"]).stdout.splitlines()[1:]
+    assert "held: the endpoint is disabled" in waits
+    assert "held" not in done
 
 
 def test_more_than_a_page_of_deliveries(
@@ -234,6 +275,10 @@ def test_no_moment(text: str) -> None:
 def test_it_is_among_the_commands() -> None:
     runner = CliRunner()
     assert "webhook" in runner.invoke(main.app, ["--help"]).stdout
+    for command in ("webhook", "user"):
+        told = runner.invoke(main.app, [command, "--help"]).stdout
+        assert "service's own database" in told
+        assert "UPLOADGATE_DATABASE__URL" in told
     assert "rotate" in runner.invoke(main.app, ["webhook", "--help"]).stdout
 
 

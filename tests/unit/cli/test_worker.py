@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 import logs
 import wiring
@@ -26,6 +27,7 @@ class Work:
     def __init__(self, number: int | None) -> None:
         self.number = number
         self.told: list[str] = []
+        self.handlers: list[Any] = []
 
     async def _run(self) -> None:
         if self.number is None:
@@ -40,6 +42,7 @@ class Work:
         try:
             yield task
         finally:
+            self.handlers = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)]
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             self.told.append("ended")
@@ -62,6 +65,8 @@ def test_a_signal_ends_it_cleanly(monkeypatch: pytest.MonkeyPatch, number: int) 
     assert worker.run() == 0
     assert work.told[1:] == ["ended"]
     assert work.told[0].startswith("began ")
+    # While it ends, a second one does what it does to any program.
+    assert work.handlers == [signal.SIG_DFL, signal.default_int_handler]
     signal.signal(number, before)
 
 
@@ -83,6 +88,34 @@ def test_where_a_service_holds_the_sqlite_file_it_does_not_start(
         assert worker.run() == REFUSED
     assert "SQLite is for one process" in capsys.readouterr().err
     assert work.told == []
+
+
+@pytest.mark.parametrize(
+    ("url_of_queue", "told"),
+    [
+        (None, {"event": "queue.none", "hint": "UPLOADGATE_SQS__QUEUE_URL is not set"}),
+        (
+            "https://sqs.eu-central-1.amazonaws.com/123456789012/uploads",
+            {
+                "event": "queue.taken_from",
+                "queue": "sqs.eu-central-1.amazonaws.com/123456789012/uploads",
+            },
+        ),
+        ("http://me:pw@queue:9324/0/uploads", {"queue": "queue:9324/0/uploads"}),
+    ],
+)
+@pytest.mark.usefixtures("url")
+def test_it_says_from_which_queue_it_takes(
+    monkeypatch: pytest.MonkeyPatch, url_of_queue: str | None, told: dict[str, str]
+) -> None:
+    if url_of_queue is not None:
+        monkeypatch.setenv("UPLOADGATE_SQS__QUEUE_URL", url_of_queue)
+    monkeypatch.setattr(wiring, "opened_worker", Work(signal.SIGTERM).opened)
+    with structlog.testing.capture_logs() as lines:
+        assert worker.run() == 0
+    events = [line["event"] for line in lines]
+    assert (events[0], events[-1]) == ("worker.starts", "worker.stops")
+    assert told.items() <= lines[1].items()
 
 
 def test_settings_that_are_refused_end_it(

@@ -190,7 +190,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def limit_patience(self, seconds: float) -> None:
-        """With a client out of reach, which acknowledges nothing of what was sent: the connection
+        """With a client that takes nothing of what was sent, be it out of reach: the connection
         breaks then. Of Linux; elsewhere the system's own patience counts, a quarter of an hour.
         """
         option = getattr(socket, "TCP_USER_TIMEOUT", None)

@@ -16,7 +16,7 @@ class ImpatientResponse(aiohttp.ClientResponse):
     while there are more: neither a time-out nor another request has its turn meanwhile.
     """
 
-    _transport: asyncio.BaseTransport | None = None
+    _transport: Any = None  # of asyncio or uvloop, which share no class
 
     async def let_go(self) -> None:
         """A TLS connection that is closed waits for its peer to close it, too: half a minute, and
@@ -27,7 +27,7 @@ class ImpatientResponse(aiohttp.ClientResponse):
         self._break()
 
     def _break(self) -> None:
-        if isinstance(self._transport, asyncio.WriteTransport):
+        if self._transport is not None:
             self._transport.abort()
 
     async def start(self, connection: Connection) -> aiohttp.ClientResponse:

@@ -1,7 +1,7 @@
 """The inbox in SQL: commit first, answer then; claims are leases."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from functools import cache
@@ -23,6 +23,15 @@ _MOST_IDS = 1000  # of one statement; SQLite takes 32,766 values
 _MOST_FORGOTTEN = 5000  # of one call: some 50 ms, in which others of SQLite's wait
 _COUNTED_SECONDS = 1.0
 _UNSEEN = sorted(outcome.value for outcome in NOT_SHOWN)
+_AFRESH: Mapping[str, Any] = {
+    "done_at": None,
+    "outcome": None,
+    "failed": False,
+    "leased_by": None,
+    "attempts": 0,
+    "looks": 0,
+    "faults": 0,
+}
 _OF_EVENT = tuple(part.name for part in fields(ObjectEvent))
 
 
@@ -134,29 +143,23 @@ def _row(event: ObjectEvent, now: datetime) -> dict[str, Any]:
 async def _reopened(
     connection: AsyncConnection, known: Sequence[EventId], now: datetime
 ) -> set[EventId]:
-    """In the order of the rows' keys, as they are inserted, one statement for any number."""
-    sources, keys = sorted({source for source, _ in known}), sorted({key for _, key in known})
-    statement = (
-        update(inbox)
-        .where(
-            one_of(connection, inbox.c.source, sources),
-            one_of(connection, inbox.c.dedupe_key, keys),
-            inbox.c.done_at.is_not(None),
-            or_(inbox.c.failed, one_of(connection, inbox.c.outcome, _UNSEEN)),
+    """One statement a source, which seldom are two, for any number."""
+    found: set[EventId] = set()
+    for source in sorted({source for source, _ in known}):
+        keys = sorted(key for of, key in known if of == source)
+        statement = (
+            update(inbox)
+            .where(
+                inbox.c.source == source,
+                one_of(connection, inbox.c.dedupe_key, keys),
+                inbox.c.done_at.is_not(None),
+                or_(inbox.c.failed, one_of(connection, inbox.c.outcome, _UNSEEN)),
+            )
+            .values({**_AFRESH, "due_at": now})
+            .returning(inbox.c.source, inbox.c.dedupe_key)
         )
-        .values(
-            done_at=None,
-            outcome=None,
-            failed=False,
-            leased_by=None,
-            due_at=now,
-            attempts=0,
-            looks=0,
-            faults=0,
-        )
-        .returning(inbox.c.source, inbox.c.dedupe_key)
-    )
-    return {(row.source, row.dedupe_key) for row in await connection.execute(statement)}
+        found |= {(row.source, row.dedupe_key) for row in await connection.execute(statement)}
+    return found
 
 
 @cache

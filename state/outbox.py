@@ -137,9 +137,9 @@ def _oldest(before: datetime, limit: int, after: Place | None) -> Select[Any]:
     taken = oldest.cte("oldest").prefix_with("MATERIALIZED", dialect="postgresql")
     abandoned = and_(~webhook_endpoints.c.enabled, webhook_endpoints.c.updated_at < before)
     waiting = (
-        select(func.count())
+        select(func.count().filter(deliveries.c.done_at.is_(None), ~abandoned))
         .select_from(deliveries.join(webhook_endpoints))
-        .where(deliveries.c.event_id == taken.c.id, deliveries.c.done_at.is_(None), ~abandoned)
+        .where(deliveries.c.event_id == taken.c.id)
         .scalar_subquery()
     )
     awaited = (waiting > 0).label("awaited")

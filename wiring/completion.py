@@ -71,7 +71,12 @@ def completion_of(parts: Parts, settlement: Settlement, completing: Completing) 
             ),
             clock=utc_now,
         ),
-        upkeep=Upkeep(inbox=inbox, keep=timedelta(days=values.inbox_days), clock=utc_now),
+        upkeep=Upkeep(
+            inbox=inbox,
+            keep=timedelta(days=values.inbox_days),
+            lease=limits.lease,
+            clock=utc_now,
+        ),
         orphans=Orphans(
             records=parts.records,
             multiparts=parts.multiparts,

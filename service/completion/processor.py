@@ -62,8 +62,9 @@ class Processor:
 
     async def step(self) -> int:
         """Claims one batch and settles it; how many events there were. The events of one key need
-        one look between them. They are marked together at the end: should that fail, they come
-        again when their lease is over, and find nothing to do.
+        one look between them. They are marked together: at the end, and where the store is slow,
+        from the middle of the lease on. Should that fail, they come again when it is over, and
+        find nothing to do.
         """
         now = self._clock()
         batch = _Batch(until=now + self._limits.lease)
@@ -74,9 +75,13 @@ class Processor:
         async with asyncio.TaskGroup() as group:
             for events in _by_key(claimed):
                 group.create_task(self._in_its_turn(events, places, batch))
-        for outcome, settled in batch.settled.items():
-            await self._inbox.settle_all(settled, batch.worker, outcome.value, self._clock())
+        await self._settle(batch)
         return len(claimed)
+
+    async def _settle(self, batch: "_Batch") -> None:
+        settled, batch.settled = batch.settled, defaultdict(list)
+        for outcome, events in settled.items():
+            await self._inbox.settle_all(events, batch.worker, outcome.value, self._clock())
 
     async def _in_its_turn(
         self, events: Sequence[Claimed], places: asyncio.Semaphore, batch: "_Batch"
@@ -84,6 +89,8 @@ class Processor:
         async with places:
             if self._clock() < batch.until:
                 await self._one_key(events, batch)
+                if self._clock() >= batch.until - self._limits.lease / 2:
+                    await self._settle(batch)
             # Else the store is slow, and they are due again: whoever claims them looks.
 
     async def _one_key(self, events: Sequence[Claimed], batch: "_Batch") -> None:

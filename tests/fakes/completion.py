@@ -98,7 +98,7 @@ class World:
         )
 
     def upkeep(self) -> Upkeep:
-        return Upkeep(inbox=self.inbox, keep=timedelta(days=30), clock=self.clock)
+        return Upkeep(inbox=self.inbox, keep=timedelta(days=30), lease=LEASE, clock=self.clock)
 
     def completion(self, processor: Any = None, sweep: Any = None) -> Completion:
         return Completion(

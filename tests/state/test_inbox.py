@@ -379,6 +379,14 @@ async def test_what_came_to_nothing_is_taken_up_when_it_is_sent_again(
     assert [found.key for found in await claim(inbox, "w", seconds=3600)] == ["a", "d"]
 
 
+async def test_only_what_was_sent_again_is_taken_up(inbox: SqlInbox) -> None:
+    """Though another source's has the same key."""
+    sent = [event("a", source="sns"), event("b", source="eventbridge"), event("b", source="sns")]
+    await inbox.put(sent, START)
+    await inbox.settle_all(await claim(inbox, "w"), "w", "absent", START)
+    assert await inbox.put(sent[:2], START) == {sent[0].id, sent[1].id}
+
+
 async def test_faults_of_ours_are_counted_apart_from_looks(inbox: SqlInbox) -> None:
     await inbox.put([event("a")], START)
     for looked, faulted in ((True, False), (False, True), (False, False), (False, True)):

@@ -20,11 +20,12 @@ def upgrade() -> None:
         "deliveries",
         sa.Column("failures", sa.Integer(), server_default="0", nullable=False),
     )
+    op.execute("UPDATE deliveries SET failures = attempts WHERE done_at IS NULL")
+    # Last, as it holds the inbox until the commit.
     op.add_column(
         "inbox",
         sa.Column("faults", sa.Integer(), server_default="0", nullable=False),
     )
-    op.execute("UPDATE deliveries SET failures = attempts WHERE done_at IS NULL")
 
 
 def downgrade() -> None:

@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -411,7 +412,15 @@ async def test_a_server_without_tls_is_no_https() -> None:
         assert await post(f"https://127.0.0.1:{port}/") == NoAnswer("tls")
 
 
-async def test_a_receiver_that_never_closes_its_tls_keeps_no_connection(tmp_path: Path) -> None:
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_receiver_that_never_closes_its_tls_keeps_no_connection(
+    tmp_path: Path, run: Callable[[Coroutine[Any, Any, None]], None]
+) -> None:
+    """On the loop that serves as well, whose connections are of other classes."""
+    run(_never_closed(tmp_path))
+
+
+async def _never_closed(tmp_path: Path) -> None:
     file = certificate(tmp_path, "receiver")
     trusting = ssl.create_default_context(cafile=str(file))
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"

@@ -78,3 +78,17 @@ async def test_an_event_that_was_given_up_or_not_seen_is_taken_up_when_it_is_sen
     sent = [event("gone"), event("broken"), event("done")]
     assert await world.inbox.put(sent, START) == {sent[0].id, sent[1].id}
     assert await world.processor(Scripted({})).step() == 2
+
+
+async def test_what_a_slow_store_has_shown_is_marked_before_the_lease_is_over() -> None:
+    """Or else whoever claims the batch next would look at all of it again, and so for ever."""
+    world = await given_events(*"abcd")
+
+    class Slow:
+        async def settle(self, bucket: str, key: str, news: News) -> Outcome:
+            world.clock.advance(LEASE.total_seconds() * 0.4)
+            return Outcome.COMPLETED
+
+    for step in range(2):
+        assert await world.processor(Slow(), concurrency=1).step() == 4 - 3 * step
+    assert [row.outcome for row in world.inbox.rows] == ["completed"] * 4

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import sys
 import tempfile
 import time
@@ -50,6 +51,8 @@ def _tell(text: str) -> None:
 
 def main() -> int:
     scenarios = chosen(sys.argv[1:])
+    # What it has started ends with it, also where a time limit ends it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     since = time.monotonic()
     results = asyncio.run(torture(scenarios))
     print(result.table(results))

@@ -67,7 +67,7 @@ generate: $(VENV)/.dev ## Write docs/settings.md, docs/openapi.json and docs/pro
 lock: $(VENV)/.dev ## Resolve the ranges of pyproject.toml into the lock files (UPGRADE=1: newest)
 	@UV=$(BIN)/uv tools/lock.sh
 
-torture: $(VENV)/.dev ## Faults in large: kill -9, outages, garbage; about 20 minutes (ARGS="kills --rounds 6", ARGS=--help)
+torture: $(VENV)/.dev ## Faults in large: kill -9, outages, garbage; about 8 minutes (ARGS="kills --rounds 6", ARGS=--help)
 	@$(BIN)/python -m torture $(ARGS)
 
 # What signed addresses are measured against. Where it cannot be had, the table says so.

@@ -23,8 +23,10 @@ class ImpatientResponse(aiohttp.ClientResponse):
         beyond every bound on connections.
         """
         self.close()
-        await asyncio.sleep(0)  # in which the loop sends that it is closed
-        self._break()
+        try:
+            await asyncio.sleep(0)  # in which the loop sends that it is closed
+        finally:
+            self._break()
 
     def _break(self) -> None:
         if self._transport is not None:

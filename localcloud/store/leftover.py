@@ -65,8 +65,22 @@ async def _gone_after(pid: int, number: signal.Signals) -> bool:
 
 
 def _alive(pid: int) -> bool:
+    """Not of a zombie: what has ended stands in the table until its parent asks about it.
+
+    The parent of an orphan is process 1, which in a container may take its time, or never ask.
+    """
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    return True
+    return not _zombie(pid)
+
+
+def _zombie(pid: int) -> bool:
+    process = Path("/proc") / str(pid)
+    try:
+        state = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+        # The first thread may be gone before others that still hold the files.
+        return state == "Z" and len(list((process / "task").iterdir())) == 1
+    except (FileNotFoundError, ProcessLookupError):
+        return False  # gone by now, as the next look will tell; or a system without /proc

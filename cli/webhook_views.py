@@ -16,10 +16,27 @@ from rich.text import Text
 from routers.endpoint_schemas import (
     DeliveryResponse,
     EndpointResponse,
+    EndpointTrialResponse,
     EndpointWithSecret,
     ReplayResponse,
 )
 from service.delivery.endpoint_ports import DeliveryRecord, DeliveryStatus, ManagedEndpoint
+from service.delivery.trial import Trial
+
+# What stands in the way, where nothing was answered.
+_OBSTACLES = {
+    "timeout": "it did not answer in time",
+    "refused": "nothing takes connections there",
+    "unreachable": "it cannot be reached",
+    "tls": "its certificate is not trusted, or it does not speak TLS",
+    "broken": "the connection broke, or what came back was not HTTP",
+    "unresolvable": "its host does not resolve",
+    "forbidden_address": "its host has an address to which nothing is sent; "
+    "UPLOADGATE_DELIVERY__ALLOWED_NETWORKS can allow its network",
+    "forbidden_url": "webhooks are not sent to such a URL",
+    "internal_error": "the service failed",
+}
+_REDIRECTS = range(300, 400)
 
 
 def show_secret(endpoint: ManagedEndpoint, *, as_json: bool) -> None:
@@ -90,6 +107,21 @@ def show_replayed(count: int, *, as_json: bool) -> None:
         _print_json(ReplayResponse(replayed=count))
         return
     typer.echo(f"{count} {'event goes' if count == 1 else 'events go'} out again")
+
+
+def show_trial(trial: Trial, *, as_json: bool) -> None:
+    if as_json:
+        _print_json(EndpointTrialResponse.of(trial))
+        return
+    told = "Delivered" if trial.delivered else "Not delivered"
+    typer.echo(f"{told}: {_came_back(trial)} ({trial.event_id}, {trial.milliseconds} ms)")
+
+
+def _came_back(trial: Trial) -> str:
+    if trial.status is None:
+        return _OBSTACLES.get(trial.error or "", trial.error or "-")
+    answered = f"it answered {trial.status}"
+    return f"{answered}; redirects are not followed" if trial.status in _REDIRECTS else answered
 
 
 def _print_json(*models: BaseModel, many: bool = False) -> None:

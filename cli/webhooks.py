@@ -14,13 +14,16 @@ import typer
 
 from cli import webhook_views as views
 from cli.managing import ON_THE_DATABASE, managed, opened_current
+from cli.outcome import FAILED
+from outgoing.guard import Guard
 from outgoing.lookup import SystemLookup
 from service.clock import utc_now
 from service.delivery.endpoint_ports import DeliveryRecord, DeliveryStatus, ManagedEndpoint
 from service.delivery.endpoints import Endpoints
 from service.delivery.events import OFFERED_TYPES, EventType
+from service.delivery.trial import Trial
 from settings import Settings
-from wiring.delivery import endpoints_of, guard_of
+from wiring.delivery import endpoints_of, guard_of, opened_trials
 
 if TYPE_CHECKING:
     from service.uploads.ports import Cursor
@@ -40,10 +43,16 @@ _PAGE = 1000
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Endpoints]:
     """Their management alone, without the service around it."""
+    async with _opened(settings) as (endpoints, _):
+        yield endpoints
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[tuple[Endpoints, Guard]]:
     async with opened_current(settings) as database:
         with SystemLookup.opened() as resolve:
             guard = guard_of(settings.delivery, resolve)
-            yield endpoints_of(settings.delivery, database, guard)
+            yield endpoints_of(settings.delivery, database, guard), guard
 
 
 def _moment(text: str) -> datetime:
@@ -126,6 +135,18 @@ def list_endpoints(as_json: AsJson = False) -> None:
 def show(endpoint_id: EndpointId, as_json: AsJson = False) -> None:
     """Show an endpoint, without its secret."""
     views.show(_run(lambda endpoints: endpoints.get(endpoint_id)), as_json=as_json)
+
+
+@webhooks_app.command("test")
+def try_endpoint(endpoint_id: EndpointId, as_json: AsJson = False) -> None:
+    """Send it a test message now, from this machine, and show what came back.
+
+    Also while it is disabled, and whatever it hears of. Ends with 1 if it was not delivered.
+    """
+    trial = managed(lambda settings: _tried(settings, endpoint_id))
+    views.show_trial(trial, as_json=as_json)
+    if not trial.delivered:
+        raise typer.Exit(FAILED)
 
 
 @webhooks_app.command("enable")
@@ -225,6 +246,16 @@ async def _deliveries(
         if after is None:
             break
     return endpoint, found
+
+
+async def _tried(settings: Settings, endpoint_id: str) -> Trial:
+    from main import VERSION  # noqa: PLC0415 - after the settings have been accepted
+
+    async with (
+        _opened(settings) as (endpoints, guard),
+        opened_trials(settings.delivery, endpoints, guard, VERSION) as trials,
+    ):
+        return await trials.make(endpoint_id)
 
 
 def _run(work: Callable[[Endpoints], Awaitable[_T]]) -> _T:

@@ -23,6 +23,7 @@ from service.delivery.endpoint_ports import (
 )
 from service.delivery.endpoints import LONGEST_DESCRIPTION, LONGEST_URL
 from service.delivery.events import EventType
+from service.delivery.trial import Trial
 
 # Those of service.delivery.events.OFFERED_TYPES, to which a test holds them.
 OfferedType = Literal[
@@ -186,6 +187,26 @@ class ReplayResponse(BaseModel):
     replayed: int = Field(
         description="Events that go out now. One that is being sent just now is not counted."
     )
+
+
+class EndpointTrialResponse(BaseModel):
+    event_id: str = Field(description="The `webhook-id`.")
+    delivered: bool = Field(description="It was answered with a 2xx.")
+    status: int | None = Field(description="What the receiver answered. Null: nothing.")
+    error: str | None = Field(
+        description="Null for what was delivered; otherwise as `last_error` of a delivery."
+    )
+    milliseconds: int = Field(description="How long it took.")
+
+    @classmethod
+    def of(cls, trial: Trial) -> Self:
+        return cls(
+            event_id=trial.event_id,
+            delivered=trial.delivered,
+            status=trial.status,
+            error=trial.error,
+            milliseconds=trial.milliseconds,
+        )
 
 
 def types_of(given: Collection[EventType] | None) -> frozenset[EventType] | None:

@@ -1,4 +1,4 @@
-"""One event, and what a page's stream looks like, for the OpenAPI document."""
+"""One event, a test message, and what a page's stream looks like, for the OpenAPI document."""
 
 import json
 from typing import Any
@@ -31,6 +31,11 @@ UPLOAD_EVENT: dict[str, Any] = {
             "completed_at": "2026-01-02T03:04:05.678901Z",
         },
     },
+}
+TEST_EVENT: dict[str, Any] = {
+    "type": "webhook.test",
+    "timestamp": "2026-01-02T03:04:05.678901Z",
+    "data": {"endpoint_id": "whe_5f0c9a8b7d6e5f40a1b2c3d4"},
 }
 _EVENT = (
     f"event: upload.completed\ndata: {json.dumps(UPLOAD_EVENT, separators=(',', ':'))}\nid: 7\n\n"

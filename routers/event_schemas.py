@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from routers.event_examples import UPLOAD_EVENT
+from routers.event_examples import TEST_EVENT, UPLOAD_EVENT
 from routers.upload_schemas import ChecksumSchema
 from service.uploads.model import Origin, Transport, UploadStatus
 
@@ -89,3 +89,17 @@ class IdentityChangedEvent(BaseModel):
     type: Literal["identity.changed"]
     timestamp: datetime = Field(description="When it happened.")
     data: IdentityChangedData
+
+
+class WebhookTestData(BaseModel):
+    endpoint_id: str = Field(description="The endpoint that is tried.")
+
+
+class WebhookTestEvent(BaseModel):
+    """An administrator tries the endpoint: nothing has happened."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [TEST_EVENT]})
+
+    type: Literal["webhook.test"]
+    timestamp: datetime = Field(description="When it was sent.")
+    data: WebhookTestData

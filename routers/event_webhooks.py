@@ -9,8 +9,9 @@ from typing import Any
 from fastapi import APIRouter, status
 from pydantic import BaseModel
 
-from routers.event_schemas import IdentityChangedEvent, UploadEvent
+from routers.event_schemas import IdentityChangedEvent, UploadEvent, WebhookTestEvent
 from service.delivery.events import DEFAULT_TYPES, EventType
+from service.delivery.trial import TRIAL_TYPE
 
 _ABOUT: dict[EventType, str] = {
     EventType.COMPLETED: "The object has arrived and was verified: use it",
@@ -29,13 +30,15 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
         "service's plan. A redirect is not followed."
     },
 }
+_TRIED: dict[int | str, dict[str, Any]] = {
+    "default": {"description": "Told to the administrator. Nothing is sent again or disabled."}
+}
 _HEADERS = {
     "webhook-id": "The same for every attempt, for ever: take each once.",
     "webhook-timestamp": "Of this attempt, in seconds since 1970. Refuse what is minutes old.",
     "webhook-signature": "`v1,` and the base64 of an HMAC-SHA256 over `id.timestamp.body`; two of "
     "them, with a space between, for a day after the secret was replaced.",
 }
-
 
 _TAKEN = "Taken, as by any 2xx: answer once the id is kept with its effect, and soon."
 
@@ -47,16 +50,31 @@ def offered() -> APIRouter:
         router.add_api_route(
             kind.value,
             _receiver(body),
-            methods=["POST"],
-            operation_id=f"receive_{kind.value.replace('.', '_')}",
             summary=summary,
             description=_description(kind),
-            status_code=status.HTTP_204_NO_CONTENT,
-            response_description=_TAKEN,
             responses=_ANSWERS,
-            openapi_extra={"parameters": [_header(*each) for each in _HEADERS.items()]},
+            **_common(kind.value),
         )
+    router.add_api_route(
+        TRIAL_TYPE,
+        _receiver(WebhookTestEvent),
+        summary="A test message: an administrator tries the endpoint",
+        description="Signed like any other, whatever the endpoint's `event_types`; once, when it "
+        "is asked for. Do nothing but answer.",
+        responses=_TRIED,
+        **_common(TRIAL_TYPE),
+    )
     return router
+
+
+def _common(kind: str) -> dict[str, Any]:
+    return {
+        "methods": ["POST"],
+        "operation_id": f"receive_{kind.replace('.', '_')}",
+        "status_code": status.HTTP_204_NO_CONTENT,
+        "response_description": _TAKEN,
+        "openapi_extra": {"parameters": [_header(*each) for each in _HEADERS.items()]},
+    }
 
 
 def _receiver(body: type[BaseModel]) -> Callable[..., None]:

@@ -12,6 +12,7 @@ from service.completion.ports import NotificationReceiver
 from service.completion.timeline import Timeline
 from service.delivery.endpoints import Endpoints
 from service.delivery.streams import Streams
+from service.delivery.trial import Trials
 from service.grants.grants import Grants
 from service.readiness import Readiness
 from service.uploads.completing import Completing
@@ -56,6 +57,7 @@ class Services:
     readiness: Readiness
     timeline: Timeline
     endpoints: Endpoints
+    trials: Trials
     streams: Streams
     seaweedfs: NotificationReceiver | None = None
     sns: NotificationReceiver | None = None

@@ -17,6 +17,7 @@ from routers.endpoint_schemas import (
     EndpointList,
     EndpointRequest,
     EndpointResponse,
+    EndpointTrialResponse,
     EndpointWithSecret,
     ReplayRequest,
     ReplayResponse,
@@ -134,6 +135,24 @@ async def rotate_webhook_secret(
     endpoint = await services.endpoints.rotate(endpoint_id)
     _tell("rotated", endpoint.id, caller)
     return EndpointWithSecret.of(endpoint)
+
+
+@router.post(
+    "/{endpoint_id}/test",
+    operation_id="test_webhook_endpoint",
+    summary="Send a test message to a webhook endpoint",
+    responses=responses(*_ONE),
+)
+async def test_webhook_endpoint(
+    endpoint_id: EndpointId, caller: AdminCaller, services: Wired
+) -> EndpointTrialResponse:
+    """A `webhook.test`, sent at once and once only: also to an endpoint that is disabled, and
+    whatever its `event_types` are. What came of it is in this answer and kept nowhere; a 410
+    disables nothing.
+    """
+    trial = EndpointTrialResponse.of(await services.trials.make(endpoint_id))
+    _tell("tested", endpoint_id, caller, **trial.model_dump())
+    return trial
 
 
 class DeliveryQuery(BaseModel):

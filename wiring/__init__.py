@@ -170,6 +170,7 @@ def _services(
             records=parts.records, history=SqlTimeline(parts.database), clock=utc_now
         ),
         endpoints=room.endpoints,
+        trials=room.trials,
         streams=room.streams,
         eventbridge=doors.eventbridge,
         seaweedfs=doors.seaweedfs,

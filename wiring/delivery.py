@@ -1,7 +1,7 @@
 """The room of delivery: who is told of what happened."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,6 +15,7 @@ from service.delivery.hub import Hub
 from service.delivery.news import News
 from service.delivery.retention import Retention
 from service.delivery.streams import Streams, StreamTimes
+from service.delivery.trial import TRIALS_AT_ONCE, Trials
 from settings import DeliverySettings, EventSettings, Settings
 from state.buses import opened_bus
 from state.database import Database
@@ -27,6 +28,7 @@ from state.outbox import SqlOutbox
 class DeliveryRoom:
     drainer: Drainer
     endpoints: Endpoints
+    trials: Trials
     news: News
     streams: Streams
     retention: Retention
@@ -46,14 +48,10 @@ async def opened_delivery(
     async with AsyncExitStack() as stack:
         guard = guard_of(values, stack.enter_context(SystemLookup.opened()))
         sender = await stack.enter_async_context(
-            HttpSender.opened(
-                guard,
-                timeout_seconds=values.timeout_seconds,
-                connections=values.concurrency,
-                user_agent=f"uploadgate/{version}",
-                clock=utc_now,
-            )
+            _sender(values, guard, version, values.concurrency)
         )
+        endpoints = endpoints_of(values, database, guard)
+        trials = await stack.enter_async_context(opened_trials(values, endpoints, guard, version))
         redis = settings.redis
         bus = await stack.enter_async_context(
             opened_bus(
@@ -70,11 +68,33 @@ async def opened_delivery(
         outbox = SqlOutbox(database)
         yield DeliveryRoom(
             drainer=Drainer(outbox=outbox, sender=sender, limits=_limits(values), clock=utc_now),
-            endpoints=endpoints_of(values, database, guard),
+            endpoints=endpoints,
+            trials=trials,
             news=News(hub=hub if streams else None, bus=bus),
             streams=_streams(settings.events, database, hub),
             retention=Retention(outbox, keep=timedelta(days=values.keep_days), clock=utc_now),
         )
+
+
+@asynccontextmanager
+async def opened_trials(
+    values: DeliverySettings, endpoints: Endpoints, guard: Guard, version: str
+) -> AsyncIterator[Trials]:
+    """With connections of their own: they take none from deliveries, and wait for none."""
+    async with _sender(values, guard, version, TRIALS_AT_ONCE) as sender:
+        yield Trials(endpoints=endpoints, sender=sender, clock=utc_now)
+
+
+def _sender(
+    values: DeliverySettings, guard: Guard, version: str, connections: int
+) -> AbstractAsyncContextManager[HttpSender]:
+    return HttpSender.opened(
+        guard,
+        timeout_seconds=values.timeout_seconds,
+        connections=connections,
+        user_agent=f"uploadgate/{version}",
+        clock=utc_now,
+    )
 
 
 def guard_of(values: DeliverySettings, resolve: Resolve) -> Guard:

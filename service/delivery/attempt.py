@@ -2,7 +2,7 @@
 
 import random
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +11,7 @@ import structlog
 from service.clock import Clock
 from service.delivery import signing
 from service.delivery.plan import Delivered, GiveUp, Retry, what_follows
-from service.delivery.ports import Answer, Delivery, NoAnswer, Outbox, Sender
+from service.delivery.ports import Answer, Delivery, Message, NoAnswer, Outbox, Sender
 
 _log = structlog.get_logger("uploadgate.delivery")
 
@@ -37,7 +37,7 @@ class Courier:
     async def make(self, delivery: Delivery) -> None:
         """Raises UnavailableError when what came of it could not be written."""
         started = time.perf_counter()
-        outcome = await self._post(delivery)
+        outcome = await posted(self._sender, delivery, self._clock())
         after = what_follows(
             outcome,
             attempts=delivery.failures + 1,
@@ -46,17 +46,6 @@ class Courier:
         )
         _tell(delivery, after, round((time.perf_counter() - started) * 1000))
         await self._write(delivery, after)
-
-    async def _post(self, delivery: Delivery) -> Answer | NoAnswer:
-        """The time is the attempt's own: receivers refuse what is minutes old."""
-        body, now = delivery.payload.encode(), int(self._clock().timestamp())
-        try:
-            headers = signing.signed_headers(delivery.event_id, now, body, delivery.secrets)
-            return await self._sender.post(delivery.url, headers, body)
-        except Exception:  # noqa: BLE001 - see below
-            # A fault of ours costs the message an attempt, as one of the receiver's does.
-            _log.exception("webhook.failed", **named(delivery))
-            return NoAnswer("internal_error")
 
     async def _write(self, delivery: Delivery, after: Delivered | Retry | GiveUp) -> None:
         now, worker = self._clock(), self._worker
@@ -74,14 +63,28 @@ class Courier:
                 await self._outbox.give_up(delivery, worker, now, status=status, error=error)
 
 
-def named(delivery: Delivery) -> dict[str, Any]:
+async def posted(sender: Sender, message: Message, at: datetime) -> Answer | NoAnswer:
+    """Signed and sent once. The time is the attempt's own: receivers refuse what is minutes old."""
+    body = message.payload.encode()
+    try:
+        headers = signing.signed_headers(
+            message.event_id, int(at.timestamp()), body, message.secrets
+        )
+        return await sender.post(message.url, headers, body)
+    except Exception:  # noqa: BLE001 - see below
+        # A fault of ours costs the message an attempt, as one of the receiver's does.
+        _log.exception("webhook.failed", **named(message))
+        return NoAnswer("internal_error")
+
+
+def named(message: Message) -> dict[str, Any]:
     """For the log. Of the URL the host alone: path and query may be as good as a password."""
-    return {
-        "event_id": delivery.event_id,
-        "endpoint_id": delivery.endpoint_id,
-        "host": urlsplit(delivery.url).hostname,
-        "attempt": delivery.attempts,
+    facts = {
+        "event_id": message.event_id,
+        "endpoint_id": message.endpoint_id,
+        "host": urlsplit(message.url).hostname,
     }
+    return {**facts, "attempt": message.attempts} if isinstance(message, Delivery) else facts
 
 
 def _tell(delivery: Delivery, after: Delivered | Retry | GiveUp, milliseconds: int) -> None:

@@ -63,13 +63,14 @@ class Happening:
     reason: str | None = None
 
     def payload(self, sequence: int) -> str:
-        """The body of the webhook and of the page's event, in Standard Webhooks' shape."""
-        whole = {
-            "type": self.type.value,
-            "timestamp": rfc3339(self.at),
-            "data": {"sequence": sequence, **self.data},
-        }
-        return json.dumps(whole, separators=(",", ":"), ensure_ascii=False)
+        """The body of the webhook and of the page's event."""
+        return rendered(self.type.value, self.at, {"sequence": sequence, **self.data})
+
+
+def rendered(kind: str, at: datetime, data: Mapping[str, Any]) -> str:
+    """In Standard Webhooks' shape."""
+    whole = {"type": kind, "timestamp": rfc3339(at), "data": data}
+    return json.dumps(whole, separators=(",", ":"), ensure_ascii=False)
 
 
 def upload_happening(before: UploadStatus | None, after: Upload, at: datetime) -> Happening:

@@ -37,18 +37,24 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """One event for one endpoint, in the hands of one worker until its lease ends. `event_id` is
-    the webhook-id. `attempts` counts this one. `failures` are those before it whose outcome is
-    known: one that a crash or an outage of the database has cut short is none of the receiver's.
-    """
+class Message:
+    """For one endpoint. `event_id` is the webhook-id."""
 
-    id: int
     event_id: str
     endpoint_id: str
     url: str
     secrets: tuple[str, ...] = field(repr=False)
     payload: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery(Message):
+    """One event for one endpoint, in the hands of one worker until its lease ends. `attempts`
+    counts this one. `failures` are those before it whose outcome is known: one that a crash or an
+    outage of the database has cut short is none of the receiver's.
+    """
+
+    id: int
     attempts: int
     failures: int = 0
 

@@ -19,6 +19,7 @@ from service.delivery.events import (
     upload_happening,
 )
 from service.delivery.ports import FeedEvent
+from service.delivery.trial import TRIAL_TYPE
 from service.uploads.model import Checksum, UploadStatus
 from tests.fakes.event_house import EventHouse
 from tests.fakes.event_page import opened
@@ -27,6 +28,10 @@ from tools import generate
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 OFFERED = sorted(OFFERED_TYPES)
+ANSWERS: dict[str, set[str]] = {
+    **{kind: {"204", "410", "default"} for kind in OFFERED},
+    TRIAL_TYPE: {"204", "default"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -34,18 +39,27 @@ def document() -> Any:
     return generate.openapi()
 
 
-def test_each_event_that_is_offered_is_documented(document: Any) -> None:
-    assert sorted(document["webhooks"]) == OFFERED
+def test_what_is_sent_is_documented_and_nothing_else(document: Any) -> None:
+    assert set(document["webhooks"]) == {*OFFERED, TRIAL_TYPE}
     assert sorted([*get_args(UploadEventType), EventType.IDENTITY_CHANGED]) == OFFERED
 
 
-@pytest.mark.parametrize("kind", OFFERED)
+def test_a_test_message_is_no_event(document: Any) -> None:
+    """Nobody can ask for it, and no page is told."""
+    assert TRIAL_TYPE not in set(EventType)
+    shapes = document["components"]["schemas"]
+    assert shapes["WebhookTestEvent"]["properties"]["type"]["const"] == TRIAL_TYPE
+    others = {name: shape for name, shape in shapes.items() if name != "WebhookTestEvent"}
+    assert f'"{TRIAL_TYPE}"' not in json.dumps(others)
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
 def test_it_says_which_headers_come_with_it(document: Any, kind: str) -> None:
     operation = document["webhooks"][kind]["post"]
     headers = {one["name"]: one for one in operation["parameters"]}
     assert set(headers) == {"webhook-id", "webhook-timestamp", "webhook-signature"}
     assert all(one["in"] == "header" and one["required"] for one in headers.values())
-    assert set(operation["responses"]) == {"204", "410", "default"}
+    assert set(operation["responses"]) == ANSWERS[kind]
 
 
 PAYLOAD = json.dumps(UPLOAD_EVENT, separators=(",", ":"))
@@ -61,7 +75,8 @@ def test_what_only_a_page_is_told_is_named_for_it(document: Any) -> None:
 
 def test_a_field_may_be_added_to_an_event(document: Any) -> None:
     shapes = ["EventUpload", "UploadEventData", "UploadEvent"]
-    for name in [*shapes, "IdentityChangedData", "IdentityChangedEvent"]:
+    shapes += ["IdentityChangedData", "IdentityChangedEvent"]
+    for name in [*shapes, "WebhookTestData", "WebhookTestEvent"]:
         assert "additionalProperties" not in document["components"]["schemas"][name], name
 
 

@@ -58,6 +58,7 @@ OPERATIONS = {
     "sign_parts",
     "stream_events",
     "switch_transport",
+    "test_webhook_endpoint",
     "update_webhook_endpoint",
 }
 # A form's fields have no model, so FastAPI names this one itself.

@@ -107,7 +107,7 @@ def test_importing_builds_nothing() -> None:
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         env=environment,
     )
     assert done.returncode == 0, done.stderr

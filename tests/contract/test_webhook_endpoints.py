@@ -38,6 +38,7 @@ ROUTES = [
     Route("PATCH", "/whe_0", {"enabled": False}),
     Route("DELETE", "/whe_0"),
     Route("POST", "/whe_0/rotate"),
+    Route("POST", "/whe_0/test"),
     Route("GET", "/whe_0/deliveries"),
     Route("POST", "/whe_0/replay", {"since": "2030-01-01T00:00:00Z"}),
 ]

@@ -14,6 +14,7 @@ from routers.event_examples import STREAMS
 from routers.event_schemas import UploadEvent
 from service.delivery.events import OFFERED_TYPES
 from service.delivery.signing import new_secret, signed_headers
+from service.delivery.trial import TRIAL_TYPE
 from tools.generate import ROOT
 
 PAGE = (ROOT / "docs" / "webhooks.md").read_text(encoding="utf-8")
@@ -31,7 +32,8 @@ def test_its_message_has_the_shape_of_one() -> None:
 
 
 def test_its_table_names_every_event() -> None:
-    assert set(re.findall(r"^\| `([a-z]+\.[a-z]+)` \|", PAGE, re.MULTILINE)) == set(OFFERED_TYPES)
+    named = set(re.findall(r"^\| `([a-z]+\.[a-z]+)` \|", PAGE, re.MULTILINE))
+    assert named == {*OFFERED_TYPES, TRIAL_TYPE}
 
 
 def test_its_stream_is_the_one_of_the_document() -> None:

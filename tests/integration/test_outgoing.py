@@ -326,6 +326,33 @@ async def test_a_replay_sends_the_same_message_again(admin: Administrator, sende
         assert (second.id, second.body) == (first.id, first.body)
 
 
+async def test_a_test_message_is_one_that_verifies_and_leaves_nothing(
+    telling: Stack, admin: Administrator
+) -> None:
+    async with admin.receiving(event_types=["upload.deleted"]) as (receiver, endpoint):
+        rotated = await admin.asked("POST", f"/{endpoint['id']}/rotate")
+        await admin.asked("PATCH", f"/{endpoint['id']}", json={"enabled": False})
+        receiver.answers.append(Answer(410))
+        answers = [await admin.asked("POST", f"/{endpoint['id']}/test") for _ in range(2)]
+        code, output = await _cli(telling.service.environment, "test", endpoint["id"], "--json")
+        assert code == 0, output
+        answers.append(json.loads(output))
+        assert [answer["event_id"] for answer in answers] == [one.id for one in receiver.attempts]
+        assert [answer["status"] for answer in answers] == [410, 204, 204]
+        assert [answer["delivered"] for answer in answers] == [False, True, True]
+        for attempt in receiver.attempts:
+            assert _signers(attempt, [endpoint["secret"], rotated["secret"]]) == [True, True]
+            message = attempt.verified(rotated["secret"])
+            assert (message["type"], message["data"]) == (
+                "webhook.test",
+                {"endpoint_id": endpoint["id"]},
+            )
+            assert attempt.headers["user-agent"].startswith("uploadgate/")
+        assert await admin.deliveries(endpoint) == []
+        shown = await admin.asked("GET", f"/{endpoint['id']}")
+        assert shown["disabled_reason"] == "disabled by an administrator"
+
+
 async def _cli(environment: dict[str, str], *words: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "cli.main", "webhook", *words),
@@ -420,14 +447,21 @@ async def test_an_address_that_is_no_longer_allowed_is_not_sent_to(
 
 
 async def test_what_happened_while_the_receiver_was_away_is_told_once_it_is_there(
-    admin: Administrator, sender: Sender
+    stack: Stack, tmp_path: Path
 ) -> None:
-    async with Receiver.running() as first:
-        url = first.url
-    async with admin.receiving() as (receiver, endpoint):
+    database = f"sqlite+aiosqlite:///{tmp_path / 'records.db'}"
+    # Longer than it takes an administrator to tell where the receiver is.
+    patient = {**SETTINGS, "UPLOADGATE_DELIVERY__RETRY_SECONDS": json.dumps([1] * 50)}
+    async with AsyncExitStack() as life:
+        shop = await life.enter_async_context(replica(stack, database, **patient))
+        sender = await life.enter_async_context(shop.sender())
+        admin = Administrator(shop.api, await shop.user(admin=True))
+        receiver, endpoint = await life.enter_async_context(admin.receiving())
+        async with Receiver.running() as first:
+            url = first.url
         changed = await admin.asked("PATCH", f"/{endpoint['id']}", json={"url": url})
         assert changed["url"] == url
-        upload = await _sent(sender)
+        upload = await sender.completed(await _sent(sender))
 
         async def refused() -> Any:
             deliveries = await admin.deliveries(endpoint)

@@ -246,7 +246,7 @@ async def test_the_service_does_not_outlive_the_demo(tmp_path: Path) -> None:
     assert process.stdin is not None
     await process.stdout.readline()
     process.stdin.close()
-    assert await asyncio.wait_for(process.wait(), 30) == 128 + signal.SIGTERM
+    assert await asyncio.wait_for(process.wait(), 120) == 128 + signal.SIGTERM
     assert not (tmp_path / "pid").exists()
 
 
@@ -256,9 +256,9 @@ async def test_a_sigterm_is_passed_on_and_the_exit_code_back(tmp_path: Path) -> 
     assert process.stdout is not None
     await process.stdout.readline()
     process.terminate()
-    assert await asyncio.wait_for(process.wait(), 30) == 7
+    assert await asyncio.wait_for(process.wait(), 120) == 7
 
 
 async def test_a_service_that_ends_by_itself_ends_the_guardian(tmp_path: Path) -> None:
     process = await _guarded(tmp_path / "pid", "raise SystemExit(3)")
-    assert await asyncio.wait_for(process.wait(), 30) == 3
+    assert await asyncio.wait_for(process.wait(), 120) == 3

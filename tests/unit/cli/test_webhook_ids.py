@@ -11,7 +11,7 @@ __all__ = ["path", "run"]  # fixtures
 @pytest.mark.parametrize(
     "command",
     [
-        *(["show"], ["enable"], ["disable"], ["rotate"], ["remove"], ["deliveries"]),
+        *(["show"], ["enable"], ["disable"], ["rotate"], ["remove"], ["deliveries"], ["test"]),
         ["replay", "--since", "1h"],
     ],
 )

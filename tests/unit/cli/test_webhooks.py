@@ -157,7 +157,10 @@ def test_there_are_no_more_than_may_be(run: Run) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["show"], ["enable"], ["disable"], ["rotate"], ["remove"], ["deliveries"], ["replay"]],
+    [
+        *(["show"], ["enable"], ["disable"], ["rotate"], ["remove"], ["deliveries"]),
+        *(["replay"], ["test"]),
+    ],
 )
 def test_an_endpoint_that_there_is_not(run: Run, arguments: list[str]) -> None:
     more = ["--since", "2h"] if arguments == ["replay"] else []

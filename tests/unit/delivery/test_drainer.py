@@ -363,7 +363,7 @@ async def test_cancelling_ends_it_and_its_attempts() -> None:
     async with running(world.drainer()) as task:
         await eventually(lambda: world.under_way() == 4)
         task.cancel()
-        await asyncio.wait([task], timeout=10)
+        await asyncio.wait([task], timeout=60)
         assert task.cancelled()
     assert world.under_way() == 0
 
@@ -389,7 +389,7 @@ async def test_cancelling_ends_it_although_something_fails_at_that_moment(
     async with running(world.drainer()) as task:
         await claiming.wait()
         task.cancel()
-        await asyncio.wait([task], timeout=10)
+        await asyncio.wait([task], timeout=60)
         assert task.cancelled()
 
 

@@ -49,7 +49,7 @@ class Names:
 async def sender(
     names: Names | None = None,
     *,
-    seconds: float = 10,
+    seconds: float = 60,
     connections: int = 8,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[HttpSender]:
@@ -219,7 +219,7 @@ async def test_connections_are_given_back() -> None:
         opened._seconds = 0.02
         for _ in range(5):
             assert await opened.post(stub.url, {}, b"") == NoAnswer("timeout")
-        opened._seconds = 10
+        opened._seconds = 60
         stub.answer = Reply(200, b"x" * 100_000)
         for _ in range(5):
             assert await opened.post(stub.url, {}, b"") == Answer(200)
@@ -231,7 +231,8 @@ async def test_nobody_there_is_refused() -> None:
         port = free.getsockname()[1]
         assert await post(f"http://127.0.0.1:{port}/") == NoAnswer("refused")
         names = Names(["::1", "127.0.0.1"])
-        assert await post(f"http://receiver:{port}/", names) == NoAnswer("refused")
+        found = await post(f"http://receiver:{port}/", names)
+        assert found in (NoAnswer("refused"), NoAnswer("unreachable"))  # this without IPv6
 
 
 async def test_a_connection_that_breaks_off_is_broken() -> None:
@@ -283,10 +284,14 @@ async def test_a_private_address_is_never_connected_to() -> None:
 @pytest.fixture
 def both_ports() -> Iterator[tuple[socket.socket, socket.socket, int]]:
     """Listening on one port at an address that is allowed, and at one that is not."""
-    with socket.socket() as ours, socket.socket() as theirs:
-        ours.bind(("127.0.0.1", 0))
-        theirs.bind(("127.0.0.2", ours.getsockname()[1]))
-        yield ours, theirs, ours.getsockname()[1]
+    while True:
+        with socket.socket() as ours, socket.socket() as theirs:
+            ours.bind(("127.0.0.1", 0))
+            port = ours.getsockname()[1]
+            with contextlib.suppress(OSError):  # somebody listens there at any address
+                theirs.bind(("127.0.0.2", port))
+                yield ours, theirs, port
+                return
 
 
 async def test_a_name_that_changes_under_way_gains_nothing(
@@ -435,7 +440,7 @@ async def _never_closed(tmp_path: Path) -> None:
             receiver.sendall(answer)
             answered += 1
             connection = socket.socket(fileno=os.dup(receiver.fileno()))
-            connection.settimeout(10)
+            connection.settimeout(60)
             with connection, contextlib.suppress(ConnectionError):
                 while connection.recv(65536):  # what it sends at last is not read as TLS
                     pass

@@ -27,14 +27,14 @@ async def test_announcements_without_an_end_are_refused(head: bytes) -> None:
         gone.set()
 
     async with talking(talk) as port:
-        assert await post(f"http://127.0.0.1:{port}/", seconds=5) == NoAnswer("broken")
-        await asyncio.wait_for(gone.wait(), 10)
+        assert await post(f"http://127.0.0.1:{port}/", seconds=60) == NoAnswer("broken")
+        await asyncio.wait_for(gone.wait(), 60)
 
 
 async def test_a_flood_of_announcements_is_not_read_to_its_end() -> None:
     """All of it is there before the first is looked at, with an answer behind that must not win."""
     async with talking(await answering(CONTINUE * 2000 + OK)) as port:
-        assert await post(f"http://127.0.0.1:{port}/", seconds=5) == NoAnswer("broken")
+        assert await post(f"http://127.0.0.1:{port}/", seconds=60) == NoAnswer("broken")
 
 
 async def test_a_few_announcements_are_passed_over() -> None:

@@ -58,7 +58,7 @@ class Room:
 
 async def told(stream: Stream, items: int) -> list[Item]:
     found: list[Item] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(found) < items:
             found += await stream.next()
     return found
@@ -307,7 +307,7 @@ async def test_an_endless_replay_ends_with_the_token_all_the_same() -> None:
     room = Room()
     room.happen(PAGE)
     items: list[Item] = []
-    async with asyncio.timeout(5), room.open(after=0, life=0.02) as stream:
+    async with asyncio.timeout(60), room.open(after=0, life=0.02) as stream:
         while not (items and isinstance(items[-1], End)):
             items += await stream.next()
             room.happen(PAGE)
@@ -459,5 +459,5 @@ async def test_an_event_larger_than_a_page_is_told_alone() -> None:
 
 
 async def events(stream: Stream) -> list[FeedEvent]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         return [item for item in await stream.next() if isinstance(item, FeedEvent)]

@@ -16,6 +16,7 @@ from service.delivery.endpoints import EndpointLimits
 from service.delivery.news import News
 from service.delivery.retention import Retention
 from service.delivery.streams import StreamTimes
+from service.delivery.trial import TRIALS_AT_ONCE
 from state.database import Database
 from tests.fakes import house
 from tests.fakes.aws_environment import without_ambient_aws
@@ -77,6 +78,18 @@ async def test_each_setting_reaches_what_it_is_of(room: DeliveryRoom) -> None:
     sender: Any = room.drainer._courier._sender
     assert sender._seconds == 4
     assert sender._session.connector.limit == 6
+
+
+async def test_test_messages_are_sent_as_deliveries_are_over_connections_of_their_own(
+    room: DeliveryRoom,
+) -> None:
+    deliveries: Any = room.drainer._courier._sender
+    tests: Any = room.trials._sender
+    assert (tests._seconds, tests._guard) == (deliveries._seconds, deliveries._guard)
+    assert tests._session.headers == deliveries._session.headers
+    assert tests._session.connector is not deliveries._session.connector
+    assert tests._session.connector.limit == TRIALS_AT_ONCE
+    assert room.trials._endpoints is room.endpoints
 
 
 async def test_what_happened_is_told_to_the_streams_and_to_the_drainer(

@@ -106,11 +106,14 @@ class DrainingServer(uvicorn.Server):
     def _drain(self) -> None:
         self.draining = True
         self._make_unready()
+        # A signal handler runs in the loop's thread, perhaps in the middle of a line that is being
+        # written: whoever writes then gets a RuntimeError, and nothing would ever stop.
+        asyncio.get_running_loop().call_soon_threadsafe(self._begin_drain)
+
+    def _begin_drain(self) -> None:
+        asyncio.get_running_loop().call_later(self._drain_seconds, self._stop)
+        self._announce_close()
         typer.echo(f"uploadgate drains for {self._drain_seconds:g} s, then stops", err=True)
-        # A signal handler runs between two steps of the loop, in its thread.
-        loop = asyncio.get_running_loop()
-        loop.call_soon_threadsafe(self._announce_close)
-        loop.call_soon_threadsafe(loop.call_later, self._drain_seconds, self._stop)
 
     def _stop(self) -> None:
         self.should_exit = True

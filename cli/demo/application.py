@@ -20,7 +20,7 @@ VERIFIED = "verified by standardwebhooks"
 _PATH = "/webhooks/uploadgate"
 _DESCRIPTION = "the demo's application"
 _ENDPOINTS = "/v1/admin/webhook-endpoints"
-_WAIT_SECONDS = 15
+_WAIT_SECONDS = 60
 _MOST = 10_000
 
 

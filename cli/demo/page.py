@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import httpx
 
-_WAIT_SECONDS = 15
+_WAIT_SECONDS = 60
 _SILENCE_SECONDS = 45  # three heartbeats
 
 

@@ -18,7 +18,7 @@ from localcloud import guardian
 LOOPBACK = "127.0.0.1"
 _READY_SECONDS = 60
 _GRACE_SECONDS = 10
-_STOP_SECONDS = 15
+_STOP_SECONDS = 30
 _ROOT = Path(cli.__file__).parent.parent
 _INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT")
 

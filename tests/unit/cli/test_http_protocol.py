@@ -12,6 +12,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from cli.http_protocol import BoundedHttpProtocol
+from routers.event_stream import ABORT, PATIENCE
 from routers.problems import MEDIA_TYPE, Problem
 from tests.fakes.asgi import App, ok
 from tests.fakes.eventually import eventually
@@ -324,3 +325,57 @@ async def test_an_answer_can_limit_how_long_its_client_may_be_out_of_reach() -> 
         await wire.send(post(b"x"))
         assert (await wire.answer())[0] == 200
     assert set_to == [1500]
+
+
+async def test_an_answer_is_offered_what_event_streams_ask_for() -> None:
+    offered: list[str] = []
+
+    async def looking(scope: Scope, receive: Receive, send: Send) -> None:
+        extensions: Any = scope["extensions"]
+        offered.extend(extensions)
+        await ok(scope, receive, send)
+
+    async with House(BoundedHttpProtocol, app=looking) as served:
+        wire = await served.wire()
+        await wire.send(post(b"x"))
+        assert (await wire.answer())[0] == 200
+    assert sorted(offered) == sorted([ABORT, PATIENCE])
+
+
+class SixSocket:
+    """Of IPv6, which not every machine has."""
+
+    family = socket.AF_INET6
+
+    def __init__(self) -> None:
+        self.set_to: list[tuple[int, int, int]] = []
+
+    def setsockopt(self, *option: int) -> None:
+        self.set_to.append((option[0], option[1], option[2]))
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="an option of Linux")
+def test_a_client_over_ipv6_is_limited_as_well() -> None:
+    own = SixSocket()
+    BoundedHttpProtocol.limit_patience(Connected(own), 1.5)  # type: ignore[arg-type]
+    assert own.set_to == [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1500)]
+
+
+class Connected:
+    """A protocol and its transport in one, over such a socket."""
+
+    def __init__(self, own: Any) -> None:
+        self.transport, self._own = self, own
+
+    def get_extra_info(self, name: str) -> Any:
+        return self._own if name == "socket" else None
+
+
+def test_a_socket_that_has_no_such_limit_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of Unix, behind a proxy on the same machine; or one on another system than Linux."""
+    one, other = socket.socketpair(socket.AF_UNIX)
+    with one, other:
+        BoundedHttpProtocol.limit_patience(Connected(one), 1.5)  # type: ignore[arg-type]
+    monkeypatch.delattr(socket, "TCP_USER_TIMEOUT", raising=False)
+    with socket.socket() as plain:
+        BoundedHttpProtocol.limit_patience(Connected(plain), 1.5)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import structlog
 
-from cli import process_logs
+from cli import process_logs, serve
 from settings import Settings, SqsSettings
 
 QUEUE = "https://sqs.eu-central-1.amazonaws.com/123456789012/uploads"
@@ -47,3 +47,10 @@ def test_a_service_says_that_it_leaves_the_queue_to_the_worker(
         process_logs.tell_queue(_settings(sqs=SqsSettings(queue_url=queue)), taken=False)
     assert [line["event"] for line in lines] == events
     assert all("uploadgate worker" in line["hint"] for line in lines)
+
+
+def test_serve_says_so_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_logs, "configure", lambda _: None)
+    with structlog.testing.capture_logs() as lines:
+        serve._server(_settings(sqs=SqsSettings(queue_url=QUEUE)))
+    assert [line["event"] for line in lines] == ["queue.not_taken_from"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import socket
 from collections.abc import AsyncIterator
 from typing import Any, Self
@@ -249,3 +250,18 @@ async def test_a_request_that_came_while_the_loop_was_busy_is_read_before_an_idl
         connection.timeout_keep_alive_handler()  # its time is over
         client.send(REQUEST)
         assert (await client.until(b"hello")).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_signal_in_the_middle_of_a_line_that_is_being_written_ends_it_all_the_same(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its handler runs within that write, and may not write itself."""
+
+    def reentrant(*_: object, **__: object) -> None:
+        raise RuntimeError("reentrant call inside <_io.BufferedWriter name='<stderr>'>")
+
+    house.server._drain_seconds = 0
+    with monkeypatch.context() as patch:
+        patch.setattr("typer.echo", reentrant)
+        house.server.handle_exit(signal.SIGTERM, None)
+    await eventually(lambda: house.server.should_exit)

@@ -129,6 +129,8 @@ def test_what_was_asked_for_is_shown(run: Run) -> None:
         ["replay", "whe_0", "--since", "2h", "--event", "upload.uploading"],
         ["replay", "whe_0", "--since", "2h", "--event-id", "evt_1"],
         ["replay", "whe_0", "--event-id", "evt_1", "--failed-only"],
+        ["replay", "whe_0", "--event-id", "evt_1", "--until", "1h"],
+        ["replay", "whe_0", "--event-id", "evt_1", "--event", "upload.completed"],
         ["replay", "whe_0", "--event-id", "\udcff"],
         ["deliveries", "whe_0", "--limit", "0"],
         ["deliveries", "whe_0", "--status", "sent"],

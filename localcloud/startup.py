@@ -19,7 +19,7 @@ from localcloud.store.supervisor import StoreSupervisor
 from localcloud.store.volumes import grow_volumes
 
 _log = logging.getLogger(__name__)
-_BUCKET_PATIENCE_SECONDS = 30.0
+_BUCKET_PATIENCE_SECONDS = 60.0
 _ATTEMPTS = 3
 
 

@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import socket
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -11,6 +12,8 @@ import pytest
 # A machine that is busy fails no test.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+# Tests of real parts, which wait with limits of their own: these say what is missing.
+_PATIENT = {"contract": 600, "faults": 1800, "integration": 900, "state": 600}
 
 _AMBIENT = (
     "AWS_",
@@ -46,6 +49,13 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in _PATIENT and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(_PATIENT[folder]))
 
 
 def pytest_configure(config: pytest.Config) -> None:

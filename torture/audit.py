@@ -15,7 +15,7 @@ from torture.ledger import Ledger
 from torture.world import World
 
 _IN_FLIGHT = ("pending", "uploading")
-_QUIET_SECONDS = 120.0
+_QUIET_SECONDS = 300.0
 _LOOK_SECONDS = 0.25
 _TOLD = [kind.value for kind in DEFAULT_TYPES]
 

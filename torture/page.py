@@ -10,7 +10,7 @@ import httpx
 from torture.replica import Replica
 from torture.world import Person
 
-_OPEN_SECONDS = 15.0
+_OPEN_SECONDS = 120.0
 
 
 @dataclass

@@ -15,7 +15,7 @@ Upstream = tuple[str, int] | Path
 Answers = Callable[[bytes], bytes | None]
 """What the proxy answers itself to what a client sent; None: the upstream shall answer."""
 
-_CONNECT_SECONDS = 5.0
+_CONNECT_SECONDS = 30.0
 _MOST_GARBAGE = 512
 
 

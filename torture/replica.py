@@ -74,6 +74,6 @@ async def opened_replica(around: Surroundings, name: str) -> AsyncIterator[Repli
         service = ServiceProcess(port, around.directory / f"{name}.log", environment)
         limits = httpx.Limits(max_connections=100)
         async with httpx.AsyncClient(
-            base_url=service.url, trust_env=False, timeout=30, limits=limits
+            base_url=service.url, trust_env=False, timeout=120, limits=limits
         ) as api:
             yield Replica(service, api, database, store)

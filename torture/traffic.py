@@ -16,7 +16,7 @@ from torture.ledger import Ledger, StoreEvent
 from torture.replica import Replica
 from torture.world import PROFILE, Person, World
 
-_PATIENCE = 150.0
+_PATIENCE = 300.0
 _PAUSE = 0.2
 
 
@@ -36,7 +36,7 @@ class Traffic:
         """Announced, with a quota to keep, and sent to the address that was signed."""
         upload = await self._announce(size)
         content = self._chance.randbytes(size)
-        async with httpx.AsyncClient(trust_env=False, timeout=30) as store:
+        async with httpx.AsyncClient(trust_env=False, timeout=120) as store:
             put = upload["put"]
             answer = await store.put(put["url"], content=content, headers=put["headers"])
             answer.raise_for_status()

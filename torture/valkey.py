@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from tests.fakes.short_folder import short_folder
+
 SERVER = next(filter(None, map(shutil.which, ("valkey-server", "redis-server"))), None)
-_PATIENCE = 10.0
+_PATIENCE = 60.0
 
 
 @contextlib.asynccontextmanager
@@ -16,9 +17,9 @@ async def running_valkey() -> AsyncIterator[Path]:
     """Its Unix socket; it listens nowhere else and keeps nothing."""
     if SERVER is None:
         raise RuntimeError("neither valkey-server nor redis-server is installed")
-    with tempfile.TemporaryDirectory(prefix="vk-") as folder:
-        socket = Path(folder) / "s"
-        options = ("--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", folder)
+    with short_folder("vk-") as folder:
+        socket = folder / "s"
+        options = ("--port", "0", "--unixsocket", str(socket), "--save", "", "--dir", str(folder))
         process = await asyncio.create_subprocess_exec(
             *(SERVER, *options), stdout=asyncio.subprocess.DEVNULL
         )

@@ -155,6 +155,9 @@ def _settings(cloud: LocalCloud) -> dict[str, str]:
         "UPLOADGATE_DATABASE__TIMEOUT_SECONDS": "5",
         "UPLOADGATE_DEPENDENCY_CHECK_SECONDS": "0.5",
         "UPLOADGATE_STORE__PUBLIC_ENDPOINT": cloud.s3_endpoint,
+        # Which is well all the time, but the machine may be busy.
+        "UPLOADGATE_COGNITO__WAIT_SECONDS": "30",
+        "UPLOADGATE_COGNITO__CALL_TIMEOUT_SECONDS": "30",
         "UPLOADGATE_AWS__READ_TIMEOUT_SECONDS": "2",
         "UPLOADGATE_AWS__CALL_TIMEOUT_SECONDS": "4",
         "UPLOADGATE_WEBHOOKS__SNS_TOPIC_ARNS": json.dumps([TOPIC]),

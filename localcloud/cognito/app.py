@@ -36,7 +36,7 @@ _TARGET = "AWSCognitoIdentityService"
 # Ten logins of 50,000 characters are the most that the model allows.
 _MAX_BODY_BYTES = 1 << 20
 _BODY_SECONDS = 10.0
-_OPERATION_SECONDS = 15.0
+_OPERATION_SECONDS = 30.0
 _EXPOSED_HEADERS = ("x-amzn-RequestId", "x-amzn-ErrorType", "x-amzn-ErrorMessage", "Date")
 
 _Operation = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]

@@ -18,7 +18,7 @@ from localcloud.store.session_token import SessionTokens
 _NAMESPACE = "{https://sts.amazonaws.com/doc/2011-06-15/}"
 # What AWS's own Cognito calls its sessions.
 _SESSION_NAME = "CognitoIdentityCredentials"
-_TIMEOUT = httpx.Timeout(10.0, connect=2.0)
+_TIMEOUT = httpx.Timeout(20.0, connect=10.0)
 _LIMITS = httpx.Limits(max_connections=50, max_keepalive_connections=10)
 
 

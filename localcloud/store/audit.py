@@ -22,7 +22,8 @@ from localcloud.store.entries import EntryStream
 
 _log = logging.getLogger(__name__)
 _READ_BYTES = 64 * 1024
-_SETTLE_SECONDS = 10.0
+_MOST_CHARACTERS = 60
+_SETTLE_SECONDS = 60.0
 # The store may have been restarted since the last call.
 _NO_IDLE_CONNECTIONS = httpx.Limits(max_keepalive_connections=0)
 # Entries that the store holds back while nobody reads; what comes on top of them it drops.
@@ -44,11 +45,17 @@ class StoreAudit:
     async def listening(cls) -> AsyncIterator[Self]:
         """Listen before the store starts. OSError where there is no room for a directory.
 
-        Not in the data directory, whose path may be longer than a socket's.
+        Not in the data directory, whose path may be longer than a socket's; TMPDIR's may, too.
         """
         async with contextlib.AsyncExitStack() as stack:
-            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="localcloud-"))
-            http = httpx.AsyncClient(trust_env=False, limits=_NO_IDLE_CONNECTIONS)
+            long = len(tempfile.gettempdir()) > _MOST_CHARACTERS
+            place = "/tmp" if long else None  # noqa: S108 - a directory of its own there
+            directory = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="localcloud-", dir=place)
+            )
+            http = httpx.AsyncClient(
+                trust_env=False, timeout=_SETTLE_SECONDS, limits=_NO_IDLE_CONNECTIONS
+            )
             audit = cls(Path(directory) / "audit.sock", await stack.enter_async_context(http))
             async with await asyncio.start_unix_server(audit._accept, audit.socket):
                 try:

@@ -62,8 +62,8 @@ def s3_client(endpoint: str, region: str, access_key_id: str, secret_access_key:
         config=Config(
             signature_version="s3v4",
             s3={"addressing_style": "path"},
-            connect_timeout=2,
-            read_timeout=10,
+            connect_timeout=10,
+            read_timeout=20,
             retries={"total_max_attempts": 1},
             proxies={},
         ),

@@ -11,6 +11,7 @@ from localcloud.errors import DataDirError
 
 _log = logging.getLogger(__name__)
 _GRACE_SECONDS = 2.0
+_DEATH_SECONDS = 60.0  # of what is killed, on a machine that has much else to do
 _POLL_SECONDS = 0.05
 
 
@@ -24,8 +25,8 @@ async def end_leftover(pid_file: Path, instance: str) -> None:
     if pid is None:
         return
     _log.warning("ending the store of an earlier run, process %d", pid)
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        if await _gone_after(pid, number):
+    for number, seconds in ((signal.SIGTERM, _GRACE_SECONDS), (signal.SIGKILL, _DEATH_SECONDS)):
+        if await _gone_after(pid, number, seconds):
             return
     raise DataDirError(f"the store of an earlier run, process {pid}, cannot be ended")
 
@@ -50,11 +51,11 @@ def _command_line(pid: int) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603 - a number is the only variable part
 
 
-async def _gone_after(pid: int, number: signal.Signals) -> bool:
+async def _gone_after(pid: int, number: signal.Signals, seconds: float) -> bool:
     # Not a child of this process, so there is nothing to await: ask until it is gone.
     try:
         os.kill(pid, number)
-        async with asyncio.timeout(_GRACE_SECONDS):
+        async with asyncio.timeout(seconds):
             while _alive(pid):  # noqa: ASYNC110 - see above
                 await asyncio.sleep(_POLL_SECONDS)
     except ProcessLookupError:

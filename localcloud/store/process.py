@@ -22,7 +22,7 @@ _TAIL_BYTES = 4_000
 # themselves the store would go on to close what a kill does not harm either. What it has
 # acknowledged is with the operating system already.
 _GRACE_SECONDS = 1.0
-_STOP_SECONDS = _GRACE_SECONDS + 5
+_STOP_SECONDS = _GRACE_SECONDS + 60  # what is killed takes its time where all is slow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class StoreProcess:
         return await self._process.wait()
 
     async def stop(self) -> None:
-        """Let the guardian end the store; at most about 15 s."""
+        """Let the guardian end the store: a second or two, where the machine has time for it."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:

@@ -22,7 +22,7 @@ def grow_volumes(tls: Path, master_port: int, bucket: str) -> None:
     context.load_cert_chain(tls / CERTIFICATE, tls / KEY)
     url = f"https://{LOOPBACK}:{master_port}/vol/grow"
     try:
-        with httpx.Client(verify=context, trust_env=False, timeout=5.0) as client:
+        with httpx.Client(verify=context, trust_env=False, timeout=20.0) as client:
             client.get(url, params={"collection": bucket, "count": "4"}).raise_for_status()
     except httpx.HTTPError as error:
         _log.warning("the store's volumes were not made ahead: %s", error)

@@ -90,7 +90,7 @@ class Page:
 
     async def next(self, many: int = 1) -> list[Event]:
         """The next so many, comments among them."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self._waiting().count("\n\n") < many:
                 self._more.clear()
                 await self._more.wait()
@@ -102,7 +102,7 @@ class Page:
         return self.content.decode()[self._taken :]
 
     async def answered(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not self.sent:
                 self._more.clear()
                 await self._more.wait()

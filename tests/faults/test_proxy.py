@@ -2,15 +2,15 @@
 
 import asyncio
 import contextlib
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from tests.fakes.short_folder import short_folder
 from torture.proxy import Fault, FaultProxy
 
-PATIENCE = 10
+PATIENCE = 60
 
 
 class Echo:
@@ -83,8 +83,8 @@ class Stand:
 
 @contextlib.asynccontextmanager
 async def standing() -> AsyncIterator[Stand]:
-    with tempfile.TemporaryDirectory(prefix="px-") as folder:
-        echo, socket = Echo(), Path(folder) / "s"
+    with short_folder("px-") as folder:
+        echo, socket = Echo(), folder / "s"
         server = await asyncio.start_unix_server(echo.serve, socket)
         async with FaultProxy.serving(socket) as proxy:
             stand = Stand(proxy, echo)

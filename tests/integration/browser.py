@@ -16,7 +16,7 @@ from typing import Any
 import websockets
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
-_PATIENCE = 30.0
+_PATIENCE = 120.0
 _FLAGS = (
     "--headless",
     "--no-sandbox",  # tests run as root in CI, where Chromium's own sandbox cannot

@@ -12,7 +12,7 @@ import httpx
 from tests.integration.stack import User
 
 PATH = "/v1/events"
-_PATIENCE = 20.0
+_PATIENCE = 120.0
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ SETTINGS = {
     "UPLOADGATE_DELIVERY__ALLOW_HTTP": "true",
     "UPLOADGATE_DELIVERY__RETRY_SECONDS": "[0.1, 0.1, 0.1, 0.1]",
 }
-_PATIENCE = 30.0
+_PATIENCE = 120.0
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ process under a real uvicorn.
 import asyncio
 import contextlib
 import os
+import random
 import secrets
 import socket
 import sys
@@ -20,14 +21,29 @@ from localcloud import LocalCloud, LocalCloudConfig
 from settings import Settings
 
 ORIGIN = "http://127.0.0.1:5173"
-_PATIENCE = 30.0
+_PATIENCE = 120.0  # on a machine that has much else to do
+# Below the range from which systems draw ports by themselves, and beside the store's own: what is
+# free now is still free when somebody listens there.
+_PORTS = range(10_000, 12_000)
+_given: set[int] = set()
 
 
 def free_port() -> int:
+    """Given to nobody else in this process."""
+    for port in random.sample(_PORTS, len(_PORTS)):
+        if port not in _given and _is_free(port):
+            _given.add(port)
+            return port
+    raise AssertionError("no port is free")
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 @dataclass
@@ -120,7 +136,7 @@ class Stack:
             environment = cloud.environment() | _settings(directory, port, origin) | more
             service = ServiceProcess(port, environment, directory / "service.log")
             await service.start()
-            async with httpx.AsyncClient(base_url=service.url, trust_env=False, timeout=20) as api:
+            async with httpx.AsyncClient(base_url=service.url, trust_env=False, timeout=60) as api:
                 yield cls(cloud, service, api, directory)
             await service.stop()
 
@@ -167,4 +183,13 @@ def _settings(directory: Path, port: int, origin: str) -> dict[str, str]:
         "UPLOADGATE_DRAIN_SECONDS": "0",
         "UPLOADGATE_COMPLETION__OVERDUE_SECONDS": "1",
         "UPLOADGATE_COMPLETION__SWEEP_INTERVAL_SECONDS": "0.5",
+        # A machine that is busy is not one whose store, Cognito or database is away: those refuse
+        # connections here, or break them off.
+        "UPLOADGATE_DATABASE__TIMEOUT_SECONDS": "60",
+        "UPLOADGATE_AWS__CONNECT_TIMEOUT_SECONDS": "30",
+        "UPLOADGATE_AWS__READ_TIMEOUT_SECONDS": "30",
+        "UPLOADGATE_AWS__CALL_TIMEOUT_SECONDS": "60",
+        "UPLOADGATE_COGNITO__WAIT_SECONDS": "30",
+        "UPLOADGATE_COGNITO__CALL_TIMEOUT_SECONDS": "30",
+        "UPLOADGATE_REDIS__TIMEOUT_SECONDS": "20",
     }

@@ -29,8 +29,8 @@ def client(keys: dict[str, Any]) -> Any:
         config=Config(
             s3={"addressing_style": "path"},
             retries={"total_max_attempts": 1, "mode": "standard"},
-            connect_timeout=5,
-            read_timeout=20,
+            connect_timeout=30,
+            read_timeout=60,
         ),
     )
 

@@ -152,9 +152,9 @@ async def test_keys_that_end_in_the_middle_with_cognito_down_change_over_to_pres
 async def test_keys_that_end_in_the_middle_are_renewed(
     stack: Stack, opened: Opened, file: Path
 ) -> None:
-    stack.cloud.issue_keys_for(2)
+    stack.cloud.issue_keys_for(4)
     try:
-        async with opened(parallel_parts=2, limit_rate=8 * _MIB) as engine:
+        async with opened(parallel_parts=2, limit_rate=4 * _MIB) as engine:
             sent = await engine.send(file, transport="credentials")
     finally:
         stack.cloud.issue_keys_for(3600)
@@ -270,7 +270,7 @@ async def test_a_store_that_comes_back_is_waited_for(
     stack: Stack, user: User, opened: Opened, file: Path
 ) -> None:
     stopped = asyncio.Event()
-    patient = RetryPolicy(attempts=40, budget_seconds=60, first_delay=0.1, longest_delay=0.5)
+    patient = RetryPolicy(attempts=1000, budget_seconds=120, first_delay=0.1, longest_delay=0.5)
     async with opened(parallel_parts=2, limit_rate=20 * _MIB, retries=patient) as engine:
         sending = asyncio.create_task(
             engine.send(file, transport="credentials", on_event=lambda _: stopped.set())
@@ -317,7 +317,7 @@ async def _command(stack: Stack, user: User, *words: str) -> asyncio.subprocess.
 
 
 async def _ended(process: asyncio.subprocess.Process) -> tuple[int | None, str]:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         output, _ = await process.communicate()
     return process.returncode, output.decode()
 
@@ -341,7 +341,7 @@ async def _some_parts(stack: Stack, user: User) -> dict[str, Any]:
 async def test_ctrl_c_aborts_and_says_so_without_noise(
     stack: Stack, user: User, file: Path
 ) -> None:
-    command = await _command(stack, user, str(file), "--limit-rate", "8M", "--parallel-parts", "2")
+    command = await _command(stack, user, str(file), "--limit-rate", "4M", "--parallel-parts", "2")
     record = await _some_parts(stack, user)
     command.send_signal(signal.SIGINT)
     code, output = await _ended(command)
@@ -358,7 +358,7 @@ async def test_ctrl_c_aborts_and_says_so_without_noise(
 async def test_killed_and_resumed_it_completes_the_same_record(
     stack: Stack, user: User, file: Path
 ) -> None:
-    command = await _command(stack, user, str(file), "--limit-rate", "8M", "--parallel-parts", "1")
+    command = await _command(stack, user, str(file), "--limit-rate", "4M", "--parallel-parts", "1")
     record = await _some_parts(stack, user)
     command.kill()
     await _ended(command)

@@ -144,7 +144,7 @@ async def test_a_stream_ends_with_its_token_and_with_its_replica(
     stack: Stack, tmp_path: Path
 ) -> None:
     url = f"sqlite+aiosqlite:///{tmp_path / 'records.db'}"
-    brief = {"UPLOADGATE_AUTH__ACCESS_TOKEN_SECONDS": "4", "UPLOADGATE_AUTH__LEEWAY_SECONDS": "0"}
+    brief = {"UPLOADGATE_AUTH__ACCESS_TOKEN_SECONDS": "9", "UPLOADGATE_AUTH__LEEWAY_SECONDS": "0"}
     async with replica(stack, url, **brief) as shop, shop.sender() as sender:
         address = shop.service.url
         async with EventReader.reading(address, sender.user) as page:

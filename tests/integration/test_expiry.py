@@ -23,8 +23,8 @@ def _database(factory: pytest.TempPathFactory, name: str) -> str:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def brief(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Replica]:
-    """Whose addresses live for a second."""
-    more = {"UPLOADGATE_UPLOADS__URL_SECONDS": "1"}
+    """Whose addresses live for some seconds, in which a busy machine still sends a part."""
+    more = {"UPLOADGATE_UPLOADS__URL_SECONDS": "6"}
     async with replica(stack, _database(tmp_path_factory, "brief"), **PARTS, **more) as running:
         yield running
 
@@ -32,7 +32,7 @@ async def brief(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Async
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def hasty(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Replica]:
     """Who gives uploads up after a few seconds, in which a busy machine still sends a part."""
-    more = {"UPLOADGATE_UPLOADS__EXPIRES_SECONDS": "6"}
+    more = {"UPLOADGATE_UPLOADS__EXPIRES_SECONDS": "10"}
     async with replica(stack, _database(tmp_path_factory, "hasty"), **PARTS, **more) as running:
         yield running
 

@@ -97,7 +97,7 @@ async def test_anonymous_requests_are_refused_everywhere(
         "s3": [f"/{keys['bucket']}/{own}", f"/{keys['bucket']}"],
     }
     port = getattr(stack.cloud.ports, part)
-    async with httpx.AsyncClient(trust_env=False) as anyone:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as anyone:
         for path in paths[part]:
             try:
                 answer = await anyone.request(
@@ -114,7 +114,7 @@ async def test_a_token_of_one_identity_buys_no_credentials_for_another(stack: St
         (await stack.api.post("/v1/credentials", headers=user.headers)).json()
         for user in (one, another)
     ]
-    async with httpx.AsyncClient(trust_env=False) as anyone:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as anyone:
         answer = await anyone.post(
             stack.cloud.cognito_endpoint,
             headers={

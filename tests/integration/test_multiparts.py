@@ -102,15 +102,15 @@ def lister(
         credentials=clients.credentials, region=cloud.region, endpoint=cloud.s3_endpoint
     )
     return PartLister.opened(
-        signer, connections=4, connect_seconds=2, read_seconds=20, attempts=3, call_seconds=30
+        signer, connections=4, connect_seconds=30, read_seconds=60, attempts=3, call_seconds=90
     )
 
 
 def adapters(clients: AwsClients, lists: PartLister) -> tuple[S3Multiparts, S3Store]:
     multiparts = S3Multiparts(
-        clients.s3, clients.s3_completing, lists, call_seconds=30, complete_seconds=60
+        clients.s3, clients.s3_completing, lists, call_seconds=90, complete_seconds=90
     )
-    return multiparts, S3Store(clients.s3, call_seconds=30)
+    return multiparts, S3Store(clients.s3, call_seconds=90)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -122,7 +122,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
         LocalCloud.running(config) as cloud,
         opened(access(cloud)) as clients,
         lister(clients, cloud) as lists,
-        StoreSink.opened(connections=4, connect_seconds=5, idle_seconds=20) as sink,
+        StoreSink.opened(connections=4, connect_seconds=30, idle_seconds=60) as sink,
         person(cloud, "alice") as alice,
         person(cloud, "bob") as bob,
     ):

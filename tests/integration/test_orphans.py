@@ -86,7 +86,7 @@ async def house(cloud: LocalCloud) -> AsyncIterator[House]:
         person(cloud, "alice") as alice,
     ):
         multiparts = S3Multiparts(
-            clients.s3, clients.s3_completing, lists, call_seconds=30, complete_seconds=60
+            clients.s3, clients.s3_completing, lists, call_seconds=90, complete_seconds=90
         )
         made = House(cloud.bucket, multiparts, clients.s3, alice)
         yield made

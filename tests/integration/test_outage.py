@@ -53,7 +53,7 @@ async def test_sigterm_makes_the_service_unready_and_it_serves_on_until_the_drai
     stack: Stack,
 ) -> None:
     await stack.service.stop()
-    stack.service.environment["UPLOADGATE_DRAIN_SECONDS"] = "2"
+    stack.service.environment["UPLOADGATE_DRAIN_SECONDS"] = "6"
     await stack.service.start()
     process = stack.service.process
     assert process is not None
@@ -66,7 +66,7 @@ async def test_sigterm_makes_the_service_unready_and_it_serves_on_until_the_drai
     await eventually(unready, "unready")
     assert (await stack.api.get("/livez")).status_code == 200
     # A new connection too: the listener is open until the drain is over.
-    async with httpx.AsyncClient(trust_env=False) as fresh:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as fresh:
         assert (await fresh.get(f"{stack.service.url}/livez")).status_code == 200
     assert await process.wait() == 0
 

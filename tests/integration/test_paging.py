@@ -67,7 +67,7 @@ def lister(
         credentials=clients.credentials, region=access.region, endpoint=access.s3_endpoint
     )
     return PartLister.opened(
-        signer, connections=4, connect_seconds=2, read_seconds=20, attempts=3, call_seconds=30
+        signer, connections=4, connect_seconds=30, read_seconds=60, attempts=3, call_seconds=90
     )
 
 
@@ -80,7 +80,7 @@ async def store(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pagin
         async with opened(access) as clients, lister(clients, access) as lists:
             await clients.s3.create_bucket(Bucket=BUCKET)
             multiparts = S3Multiparts(
-                clients.s3, clients.s3_completing, lists, call_seconds=30, complete_seconds=60
+                clients.s3, clients.s3_completing, lists, call_seconds=90, complete_seconds=90
             )
             yield PagingStore(clients, multiparts)
 

@@ -106,7 +106,7 @@ async def test_what_was_written_again_in_quarantine_ends_rejected_and_told(
         answer = await sender.ask("DELETE", f"/{upload['id']}")
         return answer.status_code == 200
 
-    await eventually(ended, "it is deleted", 10)
+    await eventually(ended, "it is deleted")
     shown = await sender.show(upload)
     reason = (shown["status"], shown["status_reason"])
     assert reason == ("rejected", "it was written again while in quarantine")

@@ -65,7 +65,7 @@ async def _answer(capped: Replica, user: User, number: int) -> dict[str, Any]:
         body: dict[str, Any] = answer.json()
         return None if body.get("retry_mode") == "wait" else body
 
-    found: dict[str, Any] = await eventually(final, f"upload {number} is decided", 60)
+    found: dict[str, Any] = await eventually(final, f"upload {number} is decided")
     return found
 
 

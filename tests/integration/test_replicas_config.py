@@ -28,7 +28,7 @@ async def _serve(*words: str, **variables: str) -> tuple[int, str]:
         start_new_session=True,
     )
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             _, told = await process.communicate()
     finally:
         if process.returncode is None:

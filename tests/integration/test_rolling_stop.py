@@ -94,6 +94,12 @@ class Load:
 
         await eventually(reached, "requests are answered")
 
+    async def is_refused(self) -> None:
+        async def refused() -> bool:
+            return self.refused > 0
+
+        await eventually(refused, "somebody tries to connect")
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def ships(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fleet]:
@@ -124,9 +130,9 @@ async def test_a_client_with_kept_connections_to_a_replica_that_stops_loses_no_r
     async with load.running(replica.url, ships.newcomer().headers):
         await load.goes_on()
         assert await replica.stop() == 0
+        await load.is_refused()
     await replica.start()
     assert load.failures == []
-    assert load.refused > 0
 
 
 def _told(ships: Fleet, load: Load) -> str:

@@ -65,7 +65,7 @@ class Quarantine:
 @pytest.fixture
 async def quarantine(stack: Stack) -> AsyncIterator[Quarantine]:
     async with opened(access(stack.cloud)) as clients:
-        s3 = S3Store(clients.s3, call_seconds=30)
+        s3 = S3Store(clients.s3, call_seconds=90)
         yield Quarantine(s3, store.service(stack), stack.cloud.bucket)
 
 

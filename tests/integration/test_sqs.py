@@ -29,7 +29,7 @@ from tests.integration.stack import eventually
 from tests.integration.test_paging import moto_server
 from tests.unit.sources.test_eventbridge import CREATED
 
-VISIBILITY_SECONDS = 2
+VISIBILITY_SECONDS = 4
 MAX_RECEIVES = 2
 
 
@@ -84,7 +84,7 @@ class Stage:
             url=self.queue_url,
             wait_seconds=1,
             visibility_seconds=VISIBILITY_SECONDS,
-            call_seconds=10,
+            call_seconds=60,
         )
         limits = ConsumerLimits(
             receivers=2, visibility_seconds=VISIBILITY_SECONDS, first_pause=0.05, longest_pause=0.2
@@ -254,7 +254,7 @@ async def test_the_worker_takes_from_the_queue_and_ends_with_0(
     try:
         await eventually(stage.is_empty, "nothing is left")
         process.terminate()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             assert await process.wait() == 0, log.read_text()
     finally:
         with contextlib.suppress(ProcessLookupError):

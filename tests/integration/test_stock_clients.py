@@ -43,7 +43,7 @@ async def _run(*command: str | Path, **environment: str) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(240):
         out, err = await process.communicate()
     assert process.returncode == 0, err.decode()
     return out.decode()

@@ -30,7 +30,7 @@ async def _bundle(folder: Path) -> bytes:
         *(_BIN / "node", _UPPY / "node_modules/esbuild/bin/esbuild", _UPPY / "page.mjs"),
         *("--bundle", "--format=iife", "--log-level=warning", f"--outfile={bundled}"),
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         assert await process.wait() == 0
     return bundled.read_bytes()
 

@@ -31,6 +31,8 @@ from tests.unit.sns.sender import (
     signed,
 )
 
+SNS = "/v1/webhooks/sns"
+
 
 class Door:
     """The running application, what it fetched and what it wrote."""
@@ -42,6 +44,9 @@ class Door:
 
     async def post(self, path: str, content: bytes, **headers: str) -> httpx.Response:
         return await self.api.post(path, content=content, headers=headers)
+
+    async def of_sns(self, content: bytes, **headers: str) -> httpx.Response:
+        return await self.post(SNS, content, **{"x-amz-sns-topic-arn": TOPIC, **headers})
 
     async def rows(self, table: Any) -> list[Any]:
         async with Database.opened(self._database_url) as database, database.transaction() as seen:
@@ -63,6 +68,8 @@ async def door(
             "UPLOADGATE_DATABASE__URL": url,
             "UPLOADGATE_WEBHOOKS__SNS_TOPIC_ARNS": f'["{TOPIC}"]',
             "UPLOADGATE_COMPLETION__ABSENT_LOOKS": "1",
+            "UPLOADGATE_HTTP__MAX_CONCURRENT_WEBHOOKS": "2",
+            "UPLOADGATE_HTTP__MAX_WAITING": "0",
         }
     )
     config = uvicorn.Config(main.create_app(settings), port=port, log_config=None, lifespan="on")
@@ -70,7 +77,9 @@ async def door(
     # uvicorn would take the signals of the process, which are pytest's here.
     monkeypatch.setattr(server, "capture_signals", contextlib.nullcontext)
     serving = asyncio.create_task(server.serve())
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as api:
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60
+    ) as api:
 
         async def ready() -> bool:
             with contextlib.suppress(httpx.TransportError):
@@ -111,7 +120,7 @@ def _message(*records: dict[str, Any]) -> str:
 )
 async def test_a_forged_certificate_address_is_never_fetched(door: Door, url: str) -> None:
     forged = signed(notification(Timestamp=_now()), url=url)
-    answer = await door.post("/v1/webhooks/sns", body(forged))
+    answer = await door.of_sns(body(forged))
     assert (answer.status_code, answer.json()["code"]) == (403, "webhook_forged")
     assert door.fetcher.urls == []
     assert await door.rows(inbox) == []
@@ -124,14 +133,13 @@ async def test_a_foreign_topic_or_an_old_message_fetches_nothing(
     door: Door, change: dict[str, str]
 ) -> None:
     forged = signed(notification(**{"Timestamp": _now(), **change}))
-    answer = await door.post("/v1/webhooks/sns", body(forged))
+    answer = await door.of_sns(body(forged))
     assert (answer.status_code, answer.json()["code"]) == (403, "webhook_forged")
     assert door.fetcher.urls == []
 
 
 async def test_raw_delivery_is_refused_and_fetches_nothing(door: Door) -> None:
-    answer = await door.post(
-        "/v1/webhooks/sns",
+    answer = await door.of_sns(
         _message(_record("uploads", "a/b")).encode(),
         **{"x-amz-sns-rawdelivery": "true"},
     )
@@ -141,14 +149,14 @@ async def test_raw_delivery_is_refused_and_fetches_nothing(door: Door) -> None:
 
 async def test_a_confirmation_of_a_foreign_topic_confirms_and_fetches_nothing(door: Door) -> None:
     forged = signed(confirmation(TopicArn=TOPIC + "x", Timestamp=_now()))
-    answer = await door.post("/v1/webhooks/sns", body(forged))
+    answer = await door.of_sns(body(forged))
     assert answer.status_code == 403
     assert door.fetcher.urls == []
 
 
 async def test_a_tampered_message_is_refused_and_nothing_is_written(door: Door) -> None:
     forged = signed(notification(Timestamp=_now())) | {"Message": _message(_record("uploads", "x"))}
-    answer = await door.post("/v1/webhooks/sns", body(forged))
+    answer = await door.of_sns(body(forged))
     assert (answer.status_code, answer.json()["code"]) == (403, "webhook_forged")
     assert await door.rows(inbox) == []
 
@@ -167,8 +175,8 @@ async def test_a_signed_message_adopts_what_is_at_the_store_and_a_replay_changes
         notification(Timestamp=_now(), Message=_message(_record(keys["bucket"], encoded))),
         version="2",
     )
-    first = await door.post("/v1/webhooks/sns", body(sent))
-    again = await door.post("/v1/webhooks/sns", body(sent))
+    first = await door.of_sns(body(sent))
+    again = await door.of_sns(body(sent))
     assert (first.json(), again.json()) == ({"accepted": 1}, {"accepted": 0})
 
     async def processed() -> bool:
@@ -180,6 +188,32 @@ async def test_a_signed_message_adopts_what_is_at_the_store_and_a_replay_changes
     assert (event["key"], event["outcome"]) == (key, "unowned")
     assert door.fetcher.urls == [CERT_URL]
     assert await door.rows(uploads) == []
+
+
+async def _dawdler(door: Door, head: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection whose request's body does not go on after its first byte."""
+    reader, writer = await asyncio.open_connection(door.api.base_url.host, door.api.base_url.port)
+    writer.write(f"POST {SNS} HTTP/1.1\r\nHost: x\r\n{head}Content-Length: 500\r\n\r\n{{".encode())
+    await writer.drain()
+    return reader, writer
+
+
+async def test_strangers_who_dawdle_are_told_at_once_or_hold_nobody_up(
+    door: Door, stack: Stack
+) -> None:
+    """More of them than there are places, and nobody may wait for one here."""
+    async with asyncio.timeout(120), contextlib.AsyncExitStack() as connections:
+        for head in ["", "x-amz-sns-topic-arn: another\r\n"] * 2:
+            reader, writer = await _dawdler(door, head)
+            assert (await reader.readline()).startswith(b"HTTP/1.1 403")
+            connections.callback(writer.close)
+        for _ in range(8):
+            _, writer = await _dawdler(door, f"x-amz-sns-topic-arn: {TOPIC}\r\n")
+            connections.callback(writer.close)
+        sent = body(signed(notification(Timestamp=_now())))
+        assert (await door.of_sns(sent)).status_code == 200
+        token = {"authorization": f"Bearer {stack.cloud.webhook_token}"}
+        assert (await door.post("/v1/webhooks/seaweedfs", b"{}", **token)).status_code == 400
 
 
 @pytest.mark.parametrize("header", ["", "Bearer wrong", "Basic wrong", "Bearer"])

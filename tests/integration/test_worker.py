@@ -24,7 +24,7 @@ COMPLETED = "upload.completed"
 ONLY_ANSWERS = {
     **SETTINGS,
     "UPLOADGATE_COMPLETION__IN_SERVER": "false",
-    "UPLOADGATE_UPLOADS__URL_SECONDS": "4",
+    "UPLOADGATE_UPLOADS__URL_SECONDS": "9",
     # Longer than any test: pages hear of what the worker did by its word alone.
     "UPLOADGATE_EVENTS__LOOK_SECONDS": "3600",
 }
@@ -57,7 +57,7 @@ class Worker:
 
     async def stop(self) -> None:
         self.process.terminate()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             assert await self.process.wait() == 0, self.log.read_text()
 
 

@@ -20,8 +20,8 @@ from torture.traffic import Traffic, filer_event
 from torture.world import TOPIC, World
 
 _DOORS = ("seaweedfs", "sns", "eventbridge")
-_RAW_SECONDS = 5.0
-_FELT_SECONDS = 30.0
+_RAW_SECONDS = 60.0
+_FELT_SECONDS = 120.0
 _FELT = 3
 _CLIENT_ERRORS = range(400, 500)
 

@@ -13,7 +13,7 @@ from torture.traffic import Traffic
 from torture.world import World
 
 _BEFORE_SECONDS = 0.3
-_TOLD_SECONDS = 30.0
+_TOLD_SECONDS = 120.0
 _UNREADY = 503
 
 

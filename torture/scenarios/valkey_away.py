@@ -17,7 +17,7 @@ from torture.valkey import running_valkey
 from torture.world import World
 
 NAME = "Valkey away"
-_HEARD_SECONDS = 60.0
+_HEARD_SECONDS = 180.0
 _FAULTS = (Fault.NONE, Fault.CUT, Fault.DROP, Fault.GARBAGE, Fault.NONE)
 
 

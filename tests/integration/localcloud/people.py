@@ -20,8 +20,8 @@ _CONFIG = AioConfig(
     signature_version="s3v4",
     s3={"addressing_style": "path"},
     retries={"total_max_attempts": 1},
-    connect_timeout=5,
-    read_timeout=20,
+    connect_timeout=30,
+    read_timeout=60,
 )
 
 

@@ -26,7 +26,7 @@ async def post(
 ) -> httpx.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     target = {"X-Amz-Target": f"AWSCognitoIdentityService.{operation}"}
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         return await client.post(cloud.cognito_endpoint, content=content, headers=target | headers)
 
 
@@ -165,7 +165,7 @@ async def test_another_pools_token_is_refused(cloud: LocalCloud, tmp_path: Path)
         "RoleSessionName": "stranger",
         "WebIdentityToken": token,
     }
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         at_the_sts = await client.post(cloud.sts_endpoint, data=form)
     assert at_the_sts.status_code in {400, 403}
 
@@ -192,7 +192,7 @@ async def test_pages_may_exchange_and_read_errors(cloud: LocalCloud) -> None:
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "content-type,x-amz-target,x-amz-user-agent",
     }
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         preflight = await client.options(cloud.cognito_endpoint, headers=asked)
         stranger = await client.options(
             cloud.cognito_endpoint, headers=asked | {"Origin": "http://evil.example"}
@@ -206,7 +206,7 @@ async def test_pages_may_exchange_and_read_errors(cloud: LocalCloud) -> None:
 
 
 async def test_the_public_key_is_where_aws_has_it(cloud: LocalCloud) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         answer = await client.get(f"{cloud.cognito_endpoint}/.well-known/jwks_uri")
     (key,) = answer.json()["keys"]
     assert key.keys() == {"kty", "n", "e", "use", "alg", "kid"}
@@ -218,7 +218,7 @@ async def test_it_can_be_off_while_the_store_is_on(cloud: LocalCloud) -> None:
     try:
         with pytest.raises(httpx.ConnectError):
             await exchange(cloud, identity, {TOKEN_PROVIDER: token})
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             assert (await client.get(f"{cloud.s3_endpoint}/healthz")).status_code == 200
     finally:
         await cloud.start_cognito()

@@ -60,7 +60,7 @@ async def test_a_part_that_breaks_off_is_not_counted_as_sent(
 
 async def after_cut_off(cloud: LocalCloud, key: str) -> Counter[tuple[str, int]]:
     """The store notices by itself, and tells nobody but its log."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while True:
             counted = await cloud.requests(key)
             if counted[CUT_OFF]:

@@ -40,7 +40,7 @@ async def test_inner_ports_refuse_strangers(
     port = getattr(cloud.ports, part)
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    async with httpx.AsyncClient(verify=context, trust_env=False) as client:
+    async with httpx.AsyncClient(verify=context, trust_env=False, timeout=60) as client:
         for path in inner_paths(cloud, written)[part]:
             for method in METHODS:
                 try:
@@ -61,7 +61,7 @@ def test_inner_calls_need_a_certificate(cloud: LocalCloud, part: str) -> None:
 
 
 async def test_the_bucket_refuses_strangers(cloud: LocalCloud, written: str) -> None:
-    async with httpx.AsyncClient(base_url=cloud.s3_endpoint, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=cloud.s3_endpoint, trust_env=False, timeout=60) as client:
         for path in ("/", f"/{cloud.bucket}", f"/{cloud.bucket}/{written}", f"/{cloud.bucket}/new"):
             for method in ("GET", "HEAD", "PUT", "POST", "DELETE"):
                 answer = await client.request(method, path, content=b"x")
@@ -73,7 +73,7 @@ async def test_the_bucket_refuses_strangers(cloud: LocalCloud, written: str) -> 
 
 async def test_a_login_token_opens_nothing_at_the_bucket(cloud: LocalCloud, written: str) -> None:
     _, token = await token_for(cloud, "alice")
-    async with httpx.AsyncClient(base_url=cloud.s3_endpoint, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=cloud.s3_endpoint, trust_env=False, timeout=60) as client:
         for method in ("GET", "PUT", "DELETE"):
             headers = {"Authorization": f"Bearer {token}"}
             answer = await client.request(method, f"/{cloud.bucket}/{written}", headers=headers)
@@ -81,7 +81,7 @@ async def test_a_login_token_opens_nothing_at_the_bucket(cloud: LocalCloud, writ
 
 
 async def test_the_sts_gives_strangers_nothing(cloud: LocalCloud) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         for action in ("AssumeRole", "GetFederationToken", "GetCallerIdentity"):
             form = {"Action": action, "RoleArn": "x", "RoleSessionName": "xx", "Name": "xx"}
             answer = await client.post(cloud.sts_endpoint, data=form)
@@ -128,7 +128,7 @@ async def test_pages_of_the_configured_origins_only(
         "Access-Control-Request-Method": "PUT",
         "Access-Control-Request-Headers": "content-type,x-amz-date,authorization",
     }
-    async with httpx.AsyncClient(base_url=cloud.s3_endpoint, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=cloud.s3_endpoint, trust_env=False, timeout=60) as client:
         preflight = await client.options(f"/{cloud.bucket}/{written}", headers=headers)
         answer = await client.put(f"/{cloud.bucket}/{written}", headers={"Origin": origin})
     for found in (preflight, answer):
@@ -149,7 +149,7 @@ async def test_the_bucket_has_its_rules(cloud: LocalCloud) -> None:
 
 def knock(port: int, context: ssl.SSLContext) -> None:
     with (
-        socket.create_connection(("127.0.0.1", port), 5) as plain,
+        socket.create_connection(("127.0.0.1", port), 60) as plain,
         context.wrap_socket(plain) as door,
     ):
         door.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")

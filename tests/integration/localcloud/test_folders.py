@@ -159,7 +159,7 @@ def send_raw(cloud: LocalCloud, by: Person, method: str, path: str) -> int:
     )
     request = AWSRequest(method=method, url=f"{cloud.s3_endpoint}{path}", data=b"x")
     signer.add_auth(request)
-    connection = http.client.HTTPConnection("127.0.0.1", cloud.ports.s3, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", cloud.ports.s3, timeout=60)
     try:
         connection.request(method, path, body=b"x", headers=dict(request.headers.items()))
         return connection.getresponse().status

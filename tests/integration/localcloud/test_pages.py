@@ -36,7 +36,7 @@ async def preflight(
         "Access-Control-Request-Method": method,
         "Access-Control-Request-Headers": ",".join(sorted(headers)),
     }
-    async with httpx.AsyncClient(base_url=cloud.s3_endpoint, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=cloud.s3_endpoint, trust_env=False, timeout=60) as http:
         return await http.options(f"/{cloud.bucket}/{path}", headers=asked)
 
 
@@ -78,7 +78,7 @@ async def test_a_page_reads_etag_and_checksum_of_a_presigned_put(
         "x-amz-checksum-crc32": given["ChecksumCRC32"],
         "x-amz-meta-uploadgate-upload-id": "u1",
     }
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         answer = await http.put(signed, content=b"page's", headers=headers)
     assert answer.status_code == 200, answer.text
     assert {"etag", "x-amz-checksum-crc32"} <= readable(answer)
@@ -94,7 +94,7 @@ async def test_a_page_reads_the_etag_of_a_presigned_part(cloud: LocalCloud, alic
     where: Any = {"Bucket": cloud.bucket, "Key": alice.key("parts")}
     where["UploadId"] = (await alice.s3.create_multipart_upload(**where))["UploadId"]
     signed = await alice.s3.generate_presigned_url("upload_part", Params={**where, "PartNumber": 1})
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         answer = await http.put(signed, content=b"x", headers=FROM_PAGE)
     assert answer.status_code == 200, answer.text
     assert "etag" in readable(answer)
@@ -107,7 +107,7 @@ async def test_a_page_reads_the_answer_to_a_form(cloud: LocalCloud, alice: Perso
         form = await service.generate_presigned_post(
             cloud.bucket, alice.key("form"), Conditions=[["content-length-range", 0, 10]]
         )
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         for body, expected in ((b"small", 204), (b"far too large", 400)):
             answer = await http.post(
                 form["url"], data=form["fields"], files={"file": body}, headers=FROM_PAGE
@@ -122,7 +122,7 @@ async def test_a_page_reads_why_it_is_refused(cloud: LocalCloud, alice: Person) 
     signed = await alice.s3.generate_presigned_url(
         "put_object", Params={"Bucket": cloud.bucket, "Key": alice.key("x")}
     )
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         answer = await http.put(f"{signed}0", content=b"x", headers=FROM_PAGE)
     assert answer.status_code == 403
     assert answer.headers["access-control-allow-origin"] == ORIGIN

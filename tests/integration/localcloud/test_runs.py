@@ -81,7 +81,7 @@ async def test_a_store_that_dies_is_started_again(tmp_path: Path) -> None:
     async with LocalCloud.running(config(data_dir)) as cloud, service_s3(cloud) as s3:
         await s3.put_object(Bucket=cloud.bucket, Key="kept", Body=b"kept")
         os.kill(store_pid(data_dir), signal.SIGKILL)
-        await asyncio.wait_for(cloud.store.restarted.wait(), 30)
+        await asyncio.wait_for(cloud.store.restarted.wait(), 120)
         body = (await s3.get_object(Bucket=cloud.bucket, Key="kept"))["Body"]
         assert await body.read() == b"kept"
         await cloud.stop_store()
@@ -99,7 +99,7 @@ async def test_the_webhook_gets_what_happens_in_the_bucket(tmp_path: Path) -> No
         person(cloud, "alice") as alice,
     ):
         await alice.s3.put_object(Bucket=cloud.bucket, Key=alice.key("told"), Body=b"x")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while True:
                 authorization, event = await arrived.get()
                 assert authorization == f"Bearer {cloud.webhook_token}"
@@ -122,7 +122,7 @@ async def test_alone_it_says_where_it_is_and_stops_when_told(tmp_path: Path) -> 
         assert secrets["service_secret_access_key"] not in output
         pid = store_pid(tmp_path / "data")
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 30) == 0
+        assert await asyncio.wait_for(process.wait(), 120) == 0
         assert not alive(pid)
 
 
@@ -133,7 +133,7 @@ async def test_the_store_does_not_outlive_a_killed_parent(tmp_path: Path) -> Non
         pid = store_pid(tmp_path / "data")
         process.kill()
         await process.wait()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while alive(pid):  # noqa: ASYNC110 - it is no child of ours
                 await asyncio.sleep(0.05)
 
@@ -169,7 +169,7 @@ def alive(pid: int) -> bool:
 
 
 async def health(cloud: LocalCloud) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         return await client.get(f"{cloud.s3_endpoint}/healthz")
 
 
@@ -191,7 +191,7 @@ async def alone(tmp_path: Path) -> AsyncIterator[asyncio.subprocess.Process]:
 
 async def announcement(process: asyncio.subprocess.Process) -> str:
     assert process.stdout is not None
-    lines = [await asyncio.wait_for(process.stdout.readline(), 60) for _ in range(5)]
+    lines = [await asyncio.wait_for(process.stdout.readline(), 120) for _ in range(5)]
     return b"".join(lines).decode()
 
 

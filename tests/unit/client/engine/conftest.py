@@ -18,8 +18,8 @@ from tests.fakes.http_stub import HttpStub, Reply, Request
 from tests.unit.client.engine.fake_service import PART, FakeService
 from tests.unit.client.engine.fake_store import FakeStore
 
-QUICK = RetryPolicy(attempts=7, budget_seconds=5, first_delay=0.001, longest_delay=0.004)
-TUNING = Tuning(parallel_parts=3, stall_seconds=5, retries=QUICK)
+QUICK = RetryPolicy(attempts=7, budget_seconds=60, first_delay=0.001, longest_delay=0.004)
+TUNING = Tuning(parallel_parts=3, stall_seconds=60, retries=QUICK)
 
 
 @dataclass

@@ -124,7 +124,7 @@ async def test_it_is_not_sent_again_earlier_than_the_store_asks(file: Path) -> N
 
 
 async def test_what_stands_still_is_sent_again(file: Path) -> None:
-    async with scene_with(replace(TUNING, stall_seconds=0.5)) as scene:
+    async with scene_with(replace(TUNING, stall_seconds=2)) as scene:
         scene.store.faults = [once(SILENCE)]
         sent = await scene.send(file)
         assert sent.record.status == "completed"
@@ -245,7 +245,7 @@ async def test_parts_are_under_way_at_once_but_not_more_than_asked_for(
         most = max(most, running)
         if running == TUNING.parallel_parts:
             together.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await together.wait()
         try:
             return await put(*args)  # type: ignore[arg-type]

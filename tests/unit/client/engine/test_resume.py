@@ -134,7 +134,7 @@ async def test_cancelling_stops_the_parts_and_deletes_the_record(scene: Scene, f
     scene.store.faults = [None, None]
     scene.store.always = stands  # type: ignore[assignment]
     sending = asyncio.create_task(scene.send(file))
-    await asyncio.wait_for(all_stand.wait(), 5)
+    await asyncio.wait_for(all_stand.wait(), 60)
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending

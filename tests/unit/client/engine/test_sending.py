@@ -81,20 +81,20 @@ async def test_what_moves_slowly_is_not_given_up(sender: Sender, source: Source)
         left = source.file.size
         while left:
             left -= len(await reader.read(32 * KIB))
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.012)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         writer.close()
 
     async with _server(reads_slowly) as url:
-        watchdog = Watchdog(0.8)
+        watchdog = Watchdog(2)
         answer = await sender.put(url, {}, Body(source, 0, source.file.size, watchdog), watchdog)
         assert answer.status == 200
 
 
 async def test_what_our_own_limit_holds_up_is_not_given_up(sender: Sender, source: Source) -> None:
     async with HttpStub.serving() as stub:
-        slow = replace(source, pace=Pace(8 * KIB))
-        watchdog = Watchdog(0.3)  # shorter than the pauses between two blocks
+        slow = replace(source, pace=Pace(4 * KIB))
+        watchdog = Watchdog(1.5)  # shorter than the pauses between two blocks
         body = Body(slow, 0, 12 * KIB, watchdog)
         assert (await sender.put(stub.url, {}, body, watchdog)).status == 200
 

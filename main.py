@@ -32,6 +32,7 @@ from routers.middleware.cors import Cors
 from routers.middleware.faults import FaultBarrier
 from routers.middleware.request_id import RequestId
 from routers.services import Services
+from routers.webhook_front import WebhookFront
 from settings import Settings
 from wiring import opened_services
 
@@ -101,11 +102,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Innermost first. Refusals of the gate still get CORS headers, an id and a log line."""
     http = settings.http
+    webhooks = routers.webhooks.doors()
     app.add_middleware(
         Doors,
         doors=[
             routers.credentials.GrantDoor(),
-            *routers.webhooks.doors(),
+            *webhooks,
             *routers.transfers.doors(),
             *routers.s3_wire.doors(),
         ],
@@ -115,6 +117,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         Admission,
         max_concurrent=http.max_concurrent,
         max_concurrent_grants=http.max_concurrent_grants,
+        webhooks=[door.path for door in webhooks],
         max_concurrent_webhooks=http.max_concurrent_webhooks,
         max_concurrent_relays=settings.relay.max_concurrent,
         max_concurrent_streams=settings.events.max_streams,
@@ -122,6 +125,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         max_waiting=http.max_waiting,
         wait_seconds=http.wait_seconds,
     )
+    app.add_middleware(WebhookFront, webhooks=webhooks)
     app.add_middleware(
         BodyLimit,
         largest=http.body_limit,

@@ -84,7 +84,9 @@ class HttpSettings(Group):
         "is, the API's other requests do not wait behind them.",
     )
     max_concurrent_webhooks: Count = Field(
-        200, description="The same for webhooks, which never wait behind the API's own requests."
+        200,
+        description="The same for each source of webhooks, which wait neither behind the API's own "
+        "requests nor behind another source.",
     )
     max_waiting: int = Field(
         10_000, ge=0, description="Requests that may wait for admission; beyond, 503 at once."

@@ -177,7 +177,9 @@ def _request_id(request: Request) -> str | None:
 
 def answer_to(error: UploadgateError, request_id: str | None) -> JSONResponse:
     """For what a route raised: told to the log, too, where the client is not at fault."""
-    if STATUS[type(error)] >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    # What could not be verified may be anybody's: the source's door tells of some.
+    told_already = isinstance(error, errors.WebhookUnverifiableError)
+    if STATUS[type(error)] >= HTTPStatus.INTERNAL_SERVER_ERROR and not told_already:
         _log.warning("problem", code=error.code, detail=str(error))
     return problem_response(error, request_id)
 

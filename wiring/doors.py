@@ -1,5 +1,6 @@
 """Where the store's word comes in."""
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -40,7 +41,9 @@ async def _sns_receiver(
     settings: Settings, clients: AwsClients, stack: AsyncExitStack
 ) -> SnsReceiver:
     fetcher = await stack.enter_async_context(HttpxCertificateFetcher())
-    certificates = Certificates(fetcher, clock=utc_now)
+    certificates = Certificates(
+        fetcher, clock=utc_now, max_callers=math.ceil(settings.http.max_concurrent_webhooks / 2)
+    )
     stack.push_async_callback(certificates.aclose)
     return SnsReceiver(
         topic_arns=frozenset(settings.webhooks.sns_topic_arns),

@@ -25,17 +25,18 @@ from aws.sns.signature import allowed_versions, verified
 from aws.sns.topics import Topic, is_certificate_url, topics_by_arn
 from errors import WebhookForgedError, WebhookMalformedError, WebhookUnverifiableError
 from service.completion.events import ObjectEvent
-from service.completion.sources import s3
+from service.completion.sources import eventbridge, s3
 from service.completion.sources.fields import json_object
 
 _LONGEST_RETRY_SECONDS = 3600
 _CLOCK_DOUBT = timedelta(days=1)
 _FUTURE_SKEW = timedelta(minutes=5)
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
+_TOPIC_HEADER = "x-amz-sns-topic-arn"
 _ECHOED = {
     "x-amz-sns-message-type": "Type",
     "x-amz-sns-message-id": "MessageId",
-    "x-amz-sns-topic-arn": "TopicArn",
+    _TOPIC_HEADER: "TopicArn",
 }
 
 _log = structlog.get_logger(__name__)
@@ -70,8 +71,12 @@ class SnsReceiver:
         self._max_age = timedelta(seconds=max_age_seconds)
 
     def admit(self, headers: Mapping[str, str]) -> None:
-        """Raw delivery carries no signature: refused before its body is read."""
+        """SNS names the topic in the head of each message of its three types. Anybody can, so it
+        proves nothing; but who does not is no SNS, and raw delivery carries no signature.
+        """
         _refuse_raw_delivery(headers)
+        if headers.get(_TOPIC_HEADER) not in self._topics:
+            raise WebhookForgedError("The message's head names no topic that is listened to here")
 
     async def receive(self, body: bytes, headers: Mapping[str, str]) -> list[ObjectEvent]:
         """The objects that a delivery tells of; [] for all that is not about objects.
@@ -80,14 +85,13 @@ class SnsReceiver:
         type is not looked at: SNS says text/plain.
         """
         untrusted = json_object(body)
-        lowered = {name.lower(): value for name, value in headers.items()}
-        _refuse_raw_delivery(lowered)
+        _refuse_raw_delivery(headers)
         message_type(untrusted.get("Type"))
         topic = self._topic(untrusted.get("TopicArn"))
-        _check_echoes(untrusted, lowered)
+        _check_echoes(untrusted, headers)
         message = unverified_message(untrusted)
-        self._check_age(message)
         self._check_proof(message, topic)
+        self._check_age(message)
         key = await self._certificates.key_at(message["SigningCertURL"])
         return await self._act_on(verified(message, key), topic)
 
@@ -98,7 +102,10 @@ class SnsReceiver:
         if message["Type"] == "UnsubscribeConfirmation":
             _log.warning("sns_unsubscribed", topic_arn=topic.arn)
             return []
-        return s3.parse(message["Message"], fallback_id=message["MessageId"], source="sns")
+        told = json_object(message["Message"])
+        if eventbridge.is_event(told):  # from a rule whose target is the topic
+            return eventbridge.parse(told, source="sns")
+        return s3.parse(told, fallback_id=message["MessageId"], source="sns")
 
     def _topic(self, arn: object) -> Topic:
         if not isinstance(arn, str):
@@ -113,7 +120,11 @@ class SnsReceiver:
         if -_FUTURE_SKEW <= age <= self._max_age:
             return
         if -_CLOCK_DOUBT <= age <= _CLOCK_DOUBT:
-            # It may be this machine's clock: a final answer would lose what is genuine.
+            # It may be this machine's clock: a final answer would lose what is genuine. Where it
+            # costs no fetch, who only says so gets one.
+            key = self._certificates.kept(message["SigningCertURL"])
+            if key is not None:
+                verified(message, key)
             raise WebhookUnverifiableError("The message is too old, or from the future")
         raise WebhookForgedError("The message is of another day")
 

@@ -6,7 +6,7 @@ queue; the rest is told at once to come again. Health checks never wait.
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,7 +17,6 @@ from routers.middleware.request_id import SCOPE_KEY
 from routers.problems import problem_response
 
 _ALWAYS = frozenset({"/livez", "/readyz"})
-_WEBHOOKS = "/v1/webhooks/"
 _GRANTS = ("/v1/credentials", "/v1/credentials/exchange")
 _LONG_PLACES = 20  # each may hold a body of a few MiB
 _RELAY = re.compile(r"/v1/uploads/[^/]+/content")
@@ -35,10 +34,10 @@ def is_stream(scope: Scope) -> bool:
 
 
 class Admission:
-    """Webhooks have a gate of their own: neither they nor the API's requests wait for the other.
-    So have grants and exchanges, which take as long as Cognito does; relays and event streams,
-    which take as long as their clients like (beyond their number none waits); and the paths of
-    `long_bodies` (patterns), whose bodies are read behind the gate.
+    """Each path of `webhooks` has a gate of its own: neither they nor the API's requests wait for
+    another. So have grants and exchanges, which take as long as Cognito does; relays and event
+    streams, which take as long as their clients like (beyond their number none waits); and the
+    paths of `long_bodies` (patterns), whose bodies are read behind the gate.
     """
 
     def __init__(
@@ -46,6 +45,7 @@ class Admission:
         app: ASGIApp,
         *,
         max_concurrent: int,
+        webhooks: Iterable[str],
         max_concurrent_webhooks: int,
         max_concurrent_relays: int,
         long_bodies: Sequence[str],
@@ -58,7 +58,7 @@ class Admission:
         waits: _Waits = {"max_waiting": max_waiting, "wait_seconds": wait_seconds}
         self._api = Gate(places=max_concurrent, **waits)
         self._grants = Gate(places=max_concurrent_grants, **waits)
-        self._webhooks = Gate(places=max_concurrent_webhooks, **waits)
+        self._webhooks = {path: Gate(places=max_concurrent_webhooks, **waits) for path in webhooks}
         # One pattern: a request of another path is not to try them one by one.
         self._long_bodies = re.compile("|".join(f"(?:{path})" for path in long_bodies) or r"(?!)")
         self._long = Gate(places=_LONG_PLACES, **waits)
@@ -84,8 +84,8 @@ class Admission:
         path = scope["path"]
         if path in _GRANTS:
             return self._grants
-        if path.startswith(_WEBHOOKS):
-            return self._webhooks
+        if path in self._webhooks:
+            return self._webhooks[path]
         if is_relay(scope):
             return self._relays
         if is_stream(scope):

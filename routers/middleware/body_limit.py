@@ -1,9 +1,9 @@
 """Bodies are bounded in size and in the time they take.
 
 A body is read whole before the request takes a place behind the admission gate, so that clients
-who dawdle hold no place. Webhooks may be larger: theirs are read by the route, after the source
-has shown its token, and their gate is their own. A relay's body is a file: the route passes it on
-as it comes, and only the time without a byte is bounded.
+who dawdle hold no place. Webhooks may be larger: their sources' doors read them, and each source's
+gate is its own. A relay's body is a file: the route passes it on as it comes, and only the time
+without a byte is bounded.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ class BodyLimit:
             return
         if whole is not None:
             scope[WHOLE_BODY] = whole
-            await self._app(scope, _replayed(whole, receive), send)
+            await self._app(scope, replayed(whole, receive), send)
 
     def _limit_behind_the_gate(self, path: str) -> int | None:
         found = self._larger.fullmatch(path)
@@ -157,7 +157,7 @@ class _Flow:
         return beyond > 0 and self._received < beyond * self._least_rate
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
+def replayed(body: bytes, receive: Receive) -> Receive:
     given = False
 
     async def replay() -> Message:

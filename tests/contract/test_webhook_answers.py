@@ -7,6 +7,8 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,11 @@ from tests.unit.sources.test_seaweedfs import EVENTS
 
 KEY = "the-key-of-the-connection"
 FILER, SNS, BRIDGE = (f"/v1/webhooks/{name}" for name in ("seaweedfs", "sns", "eventbridge"))
-PROOF = {FILER: {"Authorization": f"Bearer {WEBHOOK_TOKEN}"}, BRIDGE: {"X-Api-Key": KEY}, SNS: {}}
+PROOF = {
+    FILER: {"Authorization": f"Bearer {WEBHOOK_TOKEN}"},
+    BRIDGE: {"X-Api-Key": KEY},
+    SNS: {"x-amz-sns-topic-arn": sender.TOPIC},
+}
 GOOD = {
     FILER: json.dumps(EVENTS["put"]).encode(),
     SNS: sender.body(sender.signed(sender.notification())),
@@ -206,10 +212,48 @@ async def test_a_confirmation_that_sns_does_not_take_now(doors: Doors) -> None:
         (BRIDGE, {"X-Api-Key": "wrong"}),
         (SNS, {"x-amz-sns-rawdelivery": "true"}),
         (SNS, {"x-amz-sns-topic-arn": "another"}),
+        (SNS, {"x-amz-sns-topic-arn": sender.CHINA_TOPIC}),
     ],
 )
 async def test_what_is_forged(doors: Doors, path: str, headers: dict[str, str]) -> None:
     assert_problem(await doors.post(path, **headers), errors.WebhookForgedError)
+
+
+@EVERY_DOOR
+async def test_who_shows_nothing_is_refused_before_a_byte_of_the_body_is_read(
+    doors: Doors, path: str
+) -> None:
+    read: list[bytes] = []
+
+    async def watched() -> AsyncIterator[bytes]:
+        read.append(b"{")
+        yield b"{"
+
+    async with doors.house.client() as client:
+        assert_problem(await client.post(path, content=watched()), errors.WebhookForgedError)
+    assert read == []
+
+
+async def test_an_event_of_a_rule_whose_target_is_the_topic(doors: Doors) -> None:
+    message = sender.notification(Message=json.dumps(CREATED))
+    answer = await doors.post(SNS, sender.body(sender.signed(message)))
+    assert (answer.status_code, answer.json()) == (200, {"accepted": 1})
+    # By whichever door it comes, the inbox knows it by one key.
+    message |= {"MessageId": "another"}
+    again = await doors.post(SNS, sender.body(sender.signed(message)))
+    assert (again.status_code, again.json()) == (200, {"accepted": 0})
+
+
+@pytest.mark.parametrize("hours", [3, -1])
+async def test_a_stranger_cannot_fill_the_log_with_503s(
+    doors: Doors, written: StringIO, hours: int
+) -> None:
+    """As for a message whose time may be right by another clock: see Refusals."""
+    sent = f"{sender.NOW - timedelta(hours=hours):%Y-%m-%dT%H:%M:%S}.000Z"
+    unproven = sender.body(sender.signed(sender.notification(Timestamp=sent)))
+    for _ in range(3):
+        assert_problem(await doors.post(SNS, unproven), errors.WebhookUnverifiableError)
+    assert '"problem"' not in written.getvalue()
 
 
 @EVERY_DOOR
@@ -261,6 +305,7 @@ async def test_a_body_that_comes_too_slowly(
 
 
 async def test_a_gate_that_is_full(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Of one source: the others are heard."""
     http = {"body_seconds": 60, "max_concurrent_webhooks": 1, "max_waiting": 0}
     async with (
         opened_house(tmp_path_factory.mktemp("full"), http=http) as house,
@@ -270,7 +315,27 @@ async def test_a_gate_that_is_full(tmp_path_factory: pytest.TempPathFactory) -> 
         first = asyncio.create_task(doors.post(FILER, dawdling(begun)))
         await begun.wait()
         await eventually(lambda: not first.done())
-        for path in GOOD:
-            assert_problem(await doors.post(path), errors.OverloadedError)
+        assert_problem(await doors.post(FILER), errors.OverloadedError)
+        for path in (SNS, BRIDGE):
+            assert (await doors.post(path)).status_code == 200
         first.cancel()
         await asyncio.wait([first])
+
+
+async def test_who_dawdles_at_the_door_of_sns_holds_no_place(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    http = {"body_seconds": 60, "max_concurrent_webhooks": 1, "max_waiting": 0}
+    async with (
+        opened_house(tmp_path_factory.mktemp("dawdling"), http=http) as house,
+        opened_doors(house) as doors,
+    ):
+        begun = [asyncio.Event() for _ in range(3)]
+        slow = [asyncio.create_task(doors.post(SNS, dawdling(event))) for event in begun]
+        for event in begun:
+            await event.wait()
+        for path in GOOD:
+            assert (await doors.post(path)).status_code == 200
+        for task in slow:
+            task.cancel()
+        await asyncio.wait(slow)

@@ -54,6 +54,7 @@ class EventHouse:
         app.add_middleware(
             Admission,
             max_concurrent=1,
+            webhooks=[],
             max_concurrent_webhooks=1,
             max_concurrent_relays=1,
             max_concurrent_streams=3,

@@ -101,7 +101,9 @@ async def _refusals(world: World, replica: Replica, chance: random.Random) -> As
         yield await _posted(replica, "seaweedfs", body, token)
     for headers in ({}, wrong, {"authorization": "Bearer"}):
         yield await _posted(replica, "seaweedfs", good, headers)
-    yield await _posted(replica, "sns", _unsigned(), {"x-amz-sns-message-type": "Notification"})
+    head = {"x-amz-sns-message-type": "Notification", "x-amz-sns-topic-arn": TOPIC}
+    for body in (_unsigned(), _of_no_use(chance)):
+        yield await _posted(replica, "sns", body, head)
     yield await _posted(replica, "eventbridge", b'{"source":"aws.s3"}', {"x-api-key": "wrong"})
 
 

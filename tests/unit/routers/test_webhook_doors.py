@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from structlog.testing import capture_logs
 
 from errors import (
+    OverloadedError,
     RequestTimeoutError,
     WebhookDisabledError,
     WebhookForgedError,
@@ -123,3 +124,25 @@ def test_a_flood_of_refusals_is_a_line_a_second() -> None:
             refusals.tell(WebhookForgedError("too old"))
     assert [line["untold"] for line in lines] == [0, 3, 1]
     assert {(line["source"], line["detail"]) for line in lines} == {("sns", "too old")}
+
+
+async def test_what_is_refused_for_now_is_no_refusal_of_the_message(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is right, and comes again: there are other lines for a service that is full."""
+
+    async def full(_events: Sequence[ObjectEvent]) -> int:
+        raise OverloadedError
+
+    monkeypatch.setattr(told, "accept", full)
+    with capture_logs() as lines, pytest.raises(OverloadedError):
+        await answered(asked(told, body(b"one")))
+    assert lines == []
+
+
+def test_a_flood_of_one_kind_does_not_drown_another() -> None:
+    refusals = Refusals("sns", lambda: 5.0)
+    with capture_logs() as lines:
+        for error in (WebhookForgedError(), WebhookForgedError(), WebhookUnverifiableError()):
+            refusals.tell(error)
+    assert [line["code"] for line in lines] == ["webhook_forged", "webhook_unverifiable"]

@@ -1,10 +1,13 @@
+import copy
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from structlog.testing import capture_logs
 
 from errors import WebhookForgedError, WebhookMalformedError, WebhookUnverifiableError
+from service.completion.sources import eventbridge
 from tests.unit.sns.sender import (
     CERT_URL,
     CHINA_CERT_URL,
@@ -20,6 +23,7 @@ from tests.unit.sns.sender import (
     notification,
     signed,
 )
+from tests.unit.sources.test_eventbridge import CREATED
 
 VERSIONS = pytest.mark.parametrize("version", ["1", "2"])
 
@@ -66,13 +70,52 @@ async def test_the_china_partition_has_a_dns_suffix_of_its_own() -> None:
 
 
 async def test_headers_as_sns_sends_them() -> None:
+    door = Door()
     headers = {
         "x-amz-sns-message-type": "Notification",
         "x-amz-sns-message-id": "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324",
-        "X-Amz-Sns-Topic-Arn": TOPIC,
+        "x-amz-sns-topic-arn": TOPIC,
         "content-type": "text/plain; charset=UTF-8",
     }
-    assert len(await Door().receive(body(signed(notification())), headers)) == 1
+    door.receiver.admit(headers)
+    assert len(await door.receive(body(signed(notification())), headers)) == 1
+
+
+async def test_an_event_of_eventbridge_that_a_rule_sent_to_the_topic() -> None:
+    """One of the same event has the same key, whichever way it came."""
+    door = Door()
+    fields = notification(Message=json.dumps(CREATED))
+    (event,) = await door.receive(body(signed(fields)), {})
+    (direct,) = eventbridge.parse(CREATED, source="eventbridge")
+    assert event == replace(direct, source="sns")
+    without = copy.deepcopy(CREATED)
+    for name in ("sequencer", "version-id"):
+        without["detail"]["object"].pop(name, None)
+    keys = set()
+    for message_id in ("first", "second"):  # as of a topic to which two rules send it
+        fields = notification(Message=json.dumps(without), MessageId=message_id)
+        (event,) = await door.receive(body(signed(fields)), {})
+        keys.add(event.dedupe_key)
+    assert len(keys) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "events"),
+    [
+        ({"detail-type": "Object Tags Added"}, 1),
+        ({"detail-type": "Object Deleted"}, 0),
+        ({"source": "aws.ec2", "detail": {}}, 0),
+    ],
+)
+async def test_other_events_of_eventbridge(change: Fields, events: int) -> None:
+    fields = notification(Message=json.dumps({**CREATED, **change}))
+    assert len(await Door().receive(body(signed(fields)), {})) == events
+
+
+async def test_an_event_of_eventbridge_without_its_object_is_malformed() -> None:
+    fields = notification(Message=json.dumps({**CREATED, "detail": {}}))
+    with pytest.raises(WebhookMalformedError):
+        await Door().receive(body(signed(fields)), {})
 
 
 async def test_a_test_event_of_s3_tells_of_nothing() -> None:

@@ -158,6 +158,26 @@ async def test_a_timestamp_out_of_the_window_is_not_final(value: str) -> None:
     assert (door.fetcher.urls, door.confirmations.calls) == ([], [])
 
 
+async def test_out_of_the_window_what_can_be_seen_to_be_forged_without_a_fetch_is_refused() -> None:
+    old = notification(Timestamp="2026-07-01T09:59:59.000Z")
+    await refused(body(signed(old, url=f"https://evil.com{PATH}")))
+    await refused(body(signed(old) | {"SignatureVersion": "3"}))
+    door = Door()
+    await door.receive(body(signed(notification())), {})  # so the certificate is there
+    with pytest.raises(WebhookForgedError):
+        await door.receive(body(signed(old) | {"Message": "tampered"}), {})
+    with pytest.raises(WebhookUnverifiableError):
+        await door.receive(body(signed(old)), {})
+    assert len(door.fetcher.urls) == 1
+
+
+@pytest.mark.parametrize("topic", [None, "", TOPIC + "x", TOPIC.upper(), f" {TOPIC}"])
+def test_a_head_that_names_no_topic_of_ours(topic: str | None) -> None:
+    headers = {} if topic is None else {"x-amz-sns-topic-arn": topic}
+    with pytest.raises(WebhookForgedError):
+        Door().receiver.admit(headers)
+
+
 @pytest.mark.parametrize("value", ["Notify", "notification", "", None, ["Notification"], {}])
 async def test_an_unknown_type(value: object) -> None:
     await refused(body(signed(notification()) | {"Type": value}))
@@ -178,10 +198,10 @@ async def test_a_field_that_is_missing(name: str) -> None:
 
 @pytest.mark.parametrize("value", ["true", "True", " true", "1"])
 async def test_raw_delivery_which_has_no_signature(value: str) -> None:
-    headers = {"x-amz-sns-rawdelivery": value}
+    headers = {"x-amz-sns-rawdelivery": value, "x-amz-sns-topic-arn": TOPIC}
     await refused(body(signed(notification())), headers)
     await refused(b'{"Records": []}', headers)
-    with pytest.raises(WebhookForgedError):  # and so before the body is read
+    with pytest.raises(WebhookForgedError, match="Raw"):  # and so before the body is read
         Door().receiver.admit(headers)
 
 
@@ -189,7 +209,7 @@ async def test_raw_delivery_which_has_no_signature(value: str) -> None:
     ("header", "value"),
     [
         ("x-amz-sns-message-type", "SubscriptionConfirmation"),
-        ("X-Amz-Sns-Topic-Arn", "arn:aws:sns:us-east-1:123456789012:other"),
+        ("x-amz-sns-topic-arn", "arn:aws:sns:us-east-1:123456789012:other"),
         ("x-amz-sns-message-id", "another"),
     ],
 )

@@ -15,7 +15,7 @@ from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from yarl import URL
 
 from aws.egress import Egress
-from aws.s3_errors import ABSENT, refusal, store_errors, transient
+from aws.s3_errors import ABSENT, MARK, UnmarkedError, refusal, store_errors, transient
 from aws.signer.presigner import Presigner
 from errors import StoreUnavailableError
 from service.uploads.model import Checksum
@@ -95,7 +95,8 @@ class Heads:
 
     async def head(self, bucket: str, key: str) -> StoredObject | None:
         """As service.uploads.ports.ObjectStore says, but raises UnreadableError where it is not
-        the object's own head that tells what stands there.
+        the object's own head that tells what stands there, and UnmarkedError where it may be
+        somebody else who knows of nothing.
         """
         async with store_errors(self._seconds):
             try:
@@ -106,6 +107,8 @@ class Heads:
             if _OK <= status < _NO_LONGER_OK:
                 return _stored(headers)
         if str(status) in ABSENT:
+            if MARK not in headers:
+                raise UnmarkedError
             return None
         if status == _BAD_REQUEST:
             raise UnreadableError

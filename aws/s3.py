@@ -4,10 +4,21 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import structlog
 from botocore.exceptions import ClientError, HTTPClientError
 
 from aws.heads import Heads, UnreadableError, beyond_reading
-from aws.s3_errors import ABSENT, CHANGED, code_of, status_of, store_errors
+from aws.s3_errors import (
+    ABSENT,
+    CHANGED,
+    NO_SUCH_KEY,
+    UnmarkedError,
+    code_of,
+    is_marked,
+    status_of,
+    store_errors,
+)
+from errors import StoreUnavailableError
 from service.uploads.model import Checksum
 from service.uploads.ports import StoredObject
 from service.uploads.signed import UPLOAD_ID_METADATA
@@ -15,6 +26,7 @@ from service.uploads.signed import UPLOAD_ID_METADATA
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
+_log = structlog.get_logger("uploadgate.store")
 _BAD_REQUEST = 400
 # Gone, in both ways, and some stores' word for an object that has none.
 _WITHOUT_TAGS = ABSENT | {"NoSuchVersion", "NoSuchTagSet"}
@@ -32,6 +44,13 @@ class S3Store:
         self._call_seconds = call_seconds
 
     async def head(self, bucket: str, key: str) -> StoredObject | None:
+        try:
+            return await self._head(bucket, key)
+        except UnmarkedError:
+            await self.confirm_absent(bucket, key)
+            return None
+
+    async def _head(self, bucket: str, key: str) -> StoredObject | None:
         if self._heads is None:
             return await self._head_by_botocore(bucket, key)
         try:
@@ -60,6 +79,8 @@ class S3Store:
                 )
             except ClientError as error:
                 if code_of(error) in ABSENT:
+                    if not is_marked(error):
+                        raise UnmarkedError from None
                     return None
                 if status_of(error) == _BAD_REQUEST:
                     return await self._listed(bucket, key)
@@ -82,9 +103,15 @@ class S3Store:
 
     async def _listed(self, bucket: str, key: str) -> StoredObject | None:
         """A HEAD answers 400 without the client's own key (SSE-C), and for faults of ours alike.
-        A listing, which needs no such key, tells the two apart: it fails for the latter.
+        A listing, which needs no such key, tells the two apart: it fails for the latter. And for
+        a bucket that is not there, which to a HEAD looks like an object that is not.
         """
-        answer: Any = await self._client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+        try:
+            answer: Any = await self._client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+        except ClientError as error:
+            if code_of(error) in ABSENT:  # no list is answered so by a store
+                raise StoreUnavailableError from error
+            raise
         for found in answer.get("Contents", []):
             if found["Key"] == key:
                 return StoredObject(
@@ -93,7 +120,27 @@ class S3Store:
                     content_type="application/octet-stream",
                     readable=False,
                 )
+        answer["Name"]  # what is no list says nothing
         return None
+
+    async def confirm_absent(self, bucket: str, key: str) -> None:
+        async with store_errors(self._call_seconds):
+            listed = await self._listed(bucket, key)
+        if listed is not None:
+            _log.warning("store.unavailable", cause="it lists what it says is not there")
+            raise StoreUnavailableError
+
+    async def has_version(self, bucket: str, key: str, version_id: str) -> bool:
+        async with store_errors(self._call_seconds):
+            try:
+                await self._client.head_object(Bucket=bucket, Key=key, VersionId=version_id)
+            except ClientError as error:
+                if code_of(error) not in ABSENT:
+                    raise
+                if not is_marked(error):
+                    raise StoreUnavailableError from error
+                return False
+            return True
 
     async def delete(self, bucket: str, key: str, *, etag: str | None) -> bool:
         condition: Any = {} if etag is None else {"IfMatch": f'"{etag}"'}
@@ -105,6 +152,8 @@ class S3Store:
                     return await self.head(bucket, key) is None
                 if code_of(error) not in ABSENT:
                     raise
+                if code_of(error) != NO_SUCH_KEY and not is_marked(error):
+                    await self.confirm_absent(bucket, key)
             return True
 
     async def tags(self, bucket: str, key: str, *, version_id: str | None) -> Mapping[str, str]:

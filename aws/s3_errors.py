@@ -21,12 +21,23 @@ _SERVER_FAULT = 500
 _NO_ANSWER_OF_S3 = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)
 # Codes, and the statuses that stand for them where an answer has no body.
 ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
+NO_SUCH_KEY = "NoSuchKey"
+# S3 and its like send it with every answer; ingresses and proxies do not with theirs.
+MARK = "x-amz-request-id"
 CHANGED = frozenset({"412", "PreconditionFailed"})
 CONFLICTING = frozenset({"409", "ConditionalRequestConflict", "OperationAborted"})
 GONE = "NoSuchUpload"
 LONGEST_ERROR = 4096  # bytes of an answer in which its code is looked for
 _CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,64})</Code>")
 _BUSY = CONFLICTING | {"SlowDown", "RequestTimeout", "503", "429"}
+
+
+class UnmarkedError(Exception):
+    """A 404 without the store's mark: an ingress's or a proxy's, or a store's that sends none."""
+
+
+def is_marked(error: ClientError) -> bool:
+    return MARK in error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
 
 
 def code_of(error: ClientError) -> str:

@@ -15,7 +15,7 @@ import structlog
 from errors import UploadgateError
 from service.clock import Clock
 from service.completion.ports import Claimed, Inbox
-from service.completion.settlement import NOT_SHOWN, News, Outcome
+from service.completion.settlement import NOT_SHOWN, NOT_THERE, News, Outcome
 from service.completion.sources.s3 import sequencer_order
 
 _log = structlog.get_logger("uploadgate.completion")
@@ -26,6 +26,8 @@ _MOST_WAITS = 10_000  # about a month
 
 class Settles(Protocol):
     async def settle(self, bucket: str, key: str, news: News) -> Outcome: ...
+
+    async def confirm_absent(self, bucket: str, key: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ class Processor:
         try:
             async with asyncio.timeout(self._seconds):
                 outcome = await self._settlement.settle(first.bucket, first.key, newest(events))
+                if outcome in NOT_THERE and not all(map(self._has_looks_left, events)):
+                    await self._settlement.confirm_absent(first.bucket, first.key)
         except (UploadgateError, TimeoutError) as error:
             await self._wait(events, batch, _cause(error))
         except Exception as error:  # noqa: BLE001 - see below
@@ -106,10 +110,13 @@ class Processor:
             await self._faulted(events, batch, _cause(error))
         else:
             for event in events:
-                if outcome in NOT_SHOWN and event.looks + 1 < self._limits.absent_looks:
+                if outcome in NOT_SHOWN and self._has_looks_left(event):
                     await self._look_again(event, batch, outcome.value)
                 else:
                     batch.settled[outcome].append(event)
+
+    def _has_looks_left(self, event: Claimed) -> bool:
+        return event.looks + 1 < self._limits.absent_looks
 
     @property
     def _seconds(self) -> float:
@@ -181,13 +188,18 @@ def _by_key(claimed: Iterable[Claimed]) -> Iterable[list[Claimed]]:
 
 def newest(events: Sequence[Claimed]) -> News:
     """Of the events of one key, the last in the store's own order. Where one of them has no place
-    in it (a change of tags), no order is known, and of several no ETag.
+    in it (a change of tags; a source without an order), none is known: all that were told of are
+    to show, and most likely the one that came last.
     """
     ordered = [event for event in events if event.sequencer is not None]
-    if len(ordered) < len(events):
-        return News(etag=events[0].etag) if len({event.etag for event in events}) == 1 else News()
-    last = max(ordered, key=functools.cmp_to_key(_order))
-    return News(last.sequencer, last.etag)
+    last = max(ordered, key=functools.cmp_to_key(_order), default=None)
+    if last is not None and len(ordered) == len(events):
+        return News(last.sequencer, last.etag)
+    told = [event.etag for event in events if event.etag is not None]
+    if not told:
+        return News()
+    etag = told[-1] if last is None or last.etag is None else last.etag
+    return News(etag=etag, others=frozenset(told) - {etag})
 
 
 def _order(one: Claimed, other: Claimed) -> int:

@@ -20,6 +20,7 @@ from service.completion.scans import Scans
 from service.completion.sources.s3 import sequencer_order
 from service.completion.verification import verify
 from service.uploads.model import Origin, Upload, UploadStatus
+from service.uploads.pins import pin_stands
 from service.uploads.ports import ObjectStore, StoredObject, UploadRecords
 from service.uploads.quota import NO_LIMITS, Limits
 from service.uploads.transitions import ARRIVED, ENDED, IN_FLIGHT
@@ -27,6 +28,7 @@ from service.uploads.transitions import ARRIVED, ENDED, IN_FLIGHT
 _log = structlog.get_logger("uploadgate.completion")
 _ROUNDS = 5
 _NO_ROOM = "it does not fit into what is left of the quota"
+_SHUT = frozenset({UploadStatus.QUARANTINED, UploadStatus.REJECTED})  # nothing is given back
 # A rejection is committed first, and the object deleted then: longer than that can take.
 _UNTIL_DELETED = timedelta(minutes=2)
 
@@ -47,7 +49,8 @@ class Outcome(StrEnum):
 
 
 # What an event told of was not there (yet), or other bytes were.
-NOT_SHOWN = frozenset({Outcome.ABSENT, Outcome.GONE, Outcome.STALE})
+NOT_THERE = frozenset({Outcome.ABSENT, Outcome.GONE})
+NOT_SHOWN = NOT_THERE | {Outcome.STALE}
 _OUTCOMES: Mapping[UploadStatus, Outcome] = {
     UploadStatus.QUARANTINED: Outcome.QUARANTINED,
     UploadStatus.COMPLETED: Outcome.COMPLETED,
@@ -58,13 +61,24 @@ _OUTCOMES: Mapping[UploadStatus, Outcome] = {
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What an event says of itself: its place in the order of its key, and which bytes."""
+    """What events say of themselves: the place of the newest in the order of its key, and which
+    bytes. `others`: which further ones were told of, where no order is known.
+    """
 
     sequencer: str | None = None
     etag: str | None = None
+    others: frozenset[str] = frozenset()
+
+    def was_shown(self, etag: str) -> bool:
+        """The newest of what was told of."""
+        return self.etag in (None, etag)
+
+    def were_all_shown(self, etag: str) -> bool:
+        return self.was_shown(etag) and self.others <= {etag}
 
 
 _NO_NEWS = News()
+_OF_WHAT_WAS_SHOWN = frozenset({*_OUTCOMES.values(), Outcome.STRAY_DELETED})
 
 
 class Settlement:
@@ -95,6 +109,12 @@ class Settlement:
                 return outcome
         raise UnavailableError("The record kept changing while it was being settled")
 
+    async def confirm_absent(self, bucket: str, key: str) -> None:
+        """Raises StoreUnavailableError or StoreRefusedError, unless nothing stands there for sure:
+        what is answered to a HEAD may be a missing bucket's as well.
+        """
+        await self._store.confirm_absent(bucket, key)
+
     async def _once(self, bucket: str, key: str, news: News) -> Outcome | None:
         """One look. None when another worker moved the record meanwhile: look again."""
         record = await self._records.by_key(bucket, key)
@@ -102,6 +122,15 @@ class Settlement:
         if stored is None:
             settled = record is not None and record.status in ENDED | ARRIVED
             return Outcome.GONE if settled else Outcome.ABSENT
+        outcome = await self._followed(bucket, key, record, stored, news)
+        if news.others and not news.was_shown(stored.etag) and outcome in _OF_WHAT_WAS_SHOWN:
+            # Of several writes an earlier one shows: the others are still to be looked for.
+            return Outcome.STALE
+        return outcome
+
+    async def _followed(
+        self, bucket: str, key: str, record: Upload | None, stored: StoredObject, news: News
+    ) -> Outcome | None:
         if record is None or await self._comes_back(record, stored):
             return await self._adopt(bucket, key, stored, record, news)
         if record.status in ENDED:
@@ -153,7 +182,9 @@ class Settlement:
     async def _compare(self, record: Upload, stored: StoredObject, news: News) -> Outcome | None:
         """Verified before: the pinned ETag tells whether it is still the same object."""
         if stored.etag == record.etag:
-            return await self._same(record, stored, news)
+            if self._waits_for_call(record) or await pin_stands(self._store, record, stored):
+                return await self._same(record, stored, news)
+            return await self._pin_anew(record, stored, news)
         if record.status is UploadStatus.QUARANTINED:
             # A verdict on what was looked at must not release what stands there now.
             reason = "it was written again while in quarantine"
@@ -165,13 +196,39 @@ class Settlement:
             reason = f"it was written again, and {_NO_ROOM}"
             return await self._moved(record, stored, rejected(reason, self._clock()), news)
 
+    def _waits_for_call(self, record: Upload) -> bool:
+        """A verdict by call names an ETag at most: it must not be taken for another version."""
+        return record.status is UploadStatus.QUARANTINED and self._scans is None
+
+    async def _pin_anew(self, record: Upload, stored: StoredObject, news: News) -> Outcome | None:
+        """The same ETag, but the version that was verified is gone. None: look again. An ETag is an
+        MD5, so what has had a verdict needs another one.
+        """
+        now = self._clock()
+        decision = self._deciding.decide(record, stored, now)
+        if decision.status in _SHUT and decision.status is not record.status:
+            return await self._moved(record, stored, decision, news)
+        await self._records.amend(
+            record, now, version_id=stored.version_id, checksum=stored.checksum
+        )
+        return None
+
     async def _same(self, record: Upload, stored: StoredObject, news: News) -> Outcome | None:
         if record.status is UploadStatus.QUARANTINED and self._scans is not None:
             return await self._scanned(record, stored, self._scans)
         if _is_old(news, record):
             return Outcome.SUPERSEDED
-        told_of_others = news.etag is not None and news.etag != stored.etag
-        return Outcome.STALE if told_of_others else Outcome.UNCHANGED
+        if not news.was_shown(stored.etag):
+            return Outcome.STALE
+        if not news.were_all_shown(stored.etag):
+            await self._look_soon(record)
+        return Outcome.UNCHANGED
+
+    async def _look_soon(self, record: Upload) -> None:
+        """What was told of before is most likely overwritten. If not, the sweep sees it."""
+        soon = self._clock() + self._deciding.overdue
+        if record.next_look_at is None or record.next_look_at > soon:
+            await self._records.looked(record, soon)
 
     async def _scanned(self, record: Upload, stored: StoredObject, scans: Scans) -> Outcome | None:
         verdict = await scans.look(record, stored)
@@ -238,7 +295,7 @@ class Settlement:
         """The store has shown other bytes than the event told of: it may lag behind, so the sweep
         looks once more.
         """
-        if news.etag in (None, stored.etag) or decision.status is UploadStatus.REJECTED:
+        if news.were_all_shown(stored.etag) or decision.status is UploadStatus.REJECTED:
             return {}
         soon = self._clock() + self._deciding.overdue
         planned = decision.changes.get("next_look_at")

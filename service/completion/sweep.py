@@ -134,6 +134,7 @@ class Sweep:
         if record.expires_at > now or record.status not in _GIVEN_UP:
             await self._again(record)
             return
+        await self._settlement.confirm_absent(record.bucket, record.key)
         status, reason = _GIVEN_UP[record.status]
         await self._records.transition(
             record,

@@ -6,8 +6,9 @@ from errors import UploadEndedError, UploadStateError
 from service.clock import Clock
 from service.uploads.disposition import attachment, download_type
 from service.uploads.model import Upload, UploadStatus
+from service.uploads.pins import pin_stands
 from service.uploads.policy import Policy
-from service.uploads.ports import ObjectStore, UploadRecords
+from service.uploads.ports import ObjectStore, StoredObject, UploadRecords
 from service.uploads.signed import SignedRequest, Signer
 from service.uploads.transitions import ENDED
 
@@ -53,6 +54,11 @@ class Downloads:
         Between this look and the download a version id alone is certain.
         """
         stored = await self._store.head(upload.bucket, upload.key)
-        if stored is None or stored.etag != upload.etag:
+        if not await self._is_verified(upload, stored):
             await self._records.looked(upload, self._clock())
             raise UploadStateError("The object was written again meanwhile; ask again in a moment")
+
+    async def _is_verified(self, upload: Upload, stored: StoredObject | None) -> bool:
+        if stored is None or stored.etag != upload.etag:
+            return False
+        return await pin_stands(self._store, upload, stored)

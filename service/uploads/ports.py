@@ -102,7 +102,17 @@ class StoredObject:
 class ObjectStore(Protocol):
     """Raises StoreUnavailableError (try again) and StoreRefusedError (set it up first)."""
 
-    async def head(self, bucket: str, key: str) -> StoredObject | None: ...
+    async def head(self, bucket: str, key: str) -> StoredObject | None:
+        """The newest version, or None where nothing stands. A missing bucket may look the same."""
+        ...
+
+    async def confirm_absent(self, bucket: str, key: str) -> None:
+        """Asks in another way, before what cannot be undone. Raises StoreUnavailableError or
+        StoreRefusedError unless the store itself says that its bucket has nothing there.
+        """
+        ...
+
+    async def has_version(self, bucket: str, key: str, version_id: str) -> bool: ...
 
     async def delete(self, bucket: str, key: str, *, etag: str | None) -> bool:
         """Deletes what has this ETag, or whatever is there for None. Gone already counts as done;

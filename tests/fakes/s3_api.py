@@ -118,7 +118,7 @@ class S3Api:
                 self.store(key, len(request.body), request.headers.get(_MARK, ""))
             return Reply(200 if found is None else 412)
         if found is None:
-            return Reply(404)
+            return Reply(404, b"", {"x-amz-request-id": "18EB80081BCF5E38"})
         if request.method == "DELETE":
             del self.objects[key]
             return Reply(204)

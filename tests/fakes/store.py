@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from errors import StoreUnavailableError
 from service.uploads.ports import StoredObject
 
 
@@ -13,9 +14,10 @@ def stored(**changes: Any) -> StoredObject:
 
 
 class MemoryStore:
-    """Implements service.uploads.ports.ObjectStore. `failures` are raised first, one a call;
-    `before_delete` is put in place of the object just before a deletion is tried, `after_tags` just
-    after its tags were read. An object that is written loses its tags.
+    """Implements service.uploads.ports.ObjectStore. `failures` are raised first, one a call, and
+    `list_failures` by `confirm_absent`. `before_delete` is put in place of the object just before a
+    deletion is tried, `after_tags` just after its tags were read. An object that is written loses
+    its tags.
     """
 
     def __init__(self) -> None:
@@ -27,6 +29,10 @@ class MemoryStore:
         self.tag_failures: list[Exception] = []
         self.after_tags: StoredObject | None = None
         self.heads = 0
+        self.listings = 0
+        self.list_failures: list[Exception] = []
+        self.versions: set[tuple[str, str, str]] = set()
+        self.versions_asked = 0
         self.deletions: list[tuple[str, str | None]] = []
 
     def put(self, key: str, found: StoredObject, bucket: str = "uploads") -> None:
@@ -47,6 +53,18 @@ class MemoryStore:
         if self.failures:
             raise self.failures.pop(0)
         return self.objects.get((bucket, key))
+
+    async def confirm_absent(self, bucket: str, key: str) -> None:
+        self.listings += 1
+        if self.list_failures:
+            raise self.list_failures.pop(0)
+        if (bucket, key) in self.objects:
+            raise StoreUnavailableError
+
+    async def has_version(self, bucket: str, key: str, version_id: str) -> bool:
+        """Of those that are not the newest, what `versions` holds."""
+        self.versions_asked += 1
+        return (bucket, key, version_id) in self.versions
 
     async def delete(self, bucket: str, key: str, *, etag: str | None) -> bool:
         self.deletions.append((key, etag))

@@ -15,12 +15,14 @@ from botocore.exceptions import ClientError
 import aws.clients
 from aws.heads import Heads
 from aws.s3 import S3Store
+from aws.s3_errors import MARK
 from aws.signer.presigner import Presigner
-from errors import StoreRefusedError, UploadgateError
+from errors import StoreRefusedError, StoreUnavailableError, UploadgateError
 from localcloud import LocalCloud, LocalCloudConfig
 from service.uploads.model import Checksum
 from service.uploads.ports import StoredObject
 from service.uploads.signed import UPLOAD_ID_METADATA
+from tests.fakes.http_stub import HttpStub, Reply
 from tests.integration.store import client
 
 Stores = tuple[S3Store, S3Store]
@@ -79,14 +81,14 @@ async def opened(cloud: LocalCloud, **changes: Any) -> AsyncIterator[Stores]:
         async with Heads.opened(
             signer,
             connections=4,
-            connect_seconds=5,
-            read_seconds=20,
+            connect_seconds=30,
+            read_seconds=60,
             attempts=2,
-            call_seconds=30,
+            call_seconds=90,
         ) as heads:
             yield (
-                S3Store(clients.s3, call_seconds=30, heads=heads),
-                S3Store(clients.s3, call_seconds=30),
+                S3Store(clients.s3, call_seconds=90, heads=heads),
+                S3Store(clients.s3, call_seconds=90),
             )
 
 
@@ -212,6 +214,27 @@ async def test_versions_are_told_apart(stores: Stores, cloud: LocalCloud) -> Non
     assert (found.size, found.version_id) == (5, version)
     await asyncio.to_thread(s3.delete_object, Bucket=bucket, Key="a")
     assert await same(stores, bucket, "a") is None
+    await stores[0].confirm_absent(bucket, "a")
+
+
+async def test_a_version_is_there_until_it_is_removed(stores: Stores, cloud: LocalCloud) -> None:
+    """As a lifecycle rule does with those that are not the newest."""
+    s3, bucket = service(cloud), f"versioned-{secrets.token_hex(4)}"
+
+    def prepare() -> str:
+        s3.create_bucket(Bucket=bucket)
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        version: str = s3.put_object(Bucket=bucket, Key="a", Body=b"the same")["VersionId"]
+        s3.put_object(Bucket=bucket, Key="a", Body=b"the same")
+        return version
+
+    version = await asyncio.to_thread(prepare)
+    for store in stores:
+        assert await store.has_version(bucket, "a", version)
+    await asyncio.to_thread(s3.delete_object, Bucket=bucket, Key="a", VersionId=version)
+    for store in stores:
+        assert not await store.has_version(bucket, "a", version)
+    assert await same(stores, bucket, "a") is not None
 
 
 @pytest.mark.parametrize(
@@ -237,3 +260,42 @@ async def test_a_bucket_that_is_not_there_is_the_same_to_both(
         except UploadgateError as error:
             told.append(type(error))
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("key", [KEYS[0], KEYS[1], KEYS[6], "a/b/"])
+async def test_what_is_absent_is_so_for_sure(stores: Stores, cloud: LocalCloud, key: str) -> None:
+    there = await put(cloud, key)
+    for store in stores:
+        await store.confirm_absent(cloud.bucket, f"away/{key}")
+        # Beside what begins with the same letters.
+        await store.confirm_absent(cloud.bucket, there[:-1])
+        with pytest.raises(StoreUnavailableError):
+            await store.confirm_absent(cloud.bucket, there)
+
+
+async def test_of_a_bucket_that_is_not_there_nothing_is_absent_for_sure(stores: Stores) -> None:
+    """Its answer to a HEAD is that of a bucket without the object."""
+    assert await same(stores, "no-such-bucket", "a") is None
+    for store in stores:
+        with pytest.raises(StoreRefusedError):
+            await store.confirm_absent("no-such-bucket", "a")
+        with pytest.raises(StoreRefusedError):
+            await store.delete("no-such-bucket", "a", etag="one")
+
+
+async def test_an_absent_object_costs_one_request(cloud: LocalCloud) -> None:
+    """The store's 404s bear its mark."""
+    async with HttpStub.serving() as nobody, opened(cloud) as stores:
+        answered = await asyncio.to_thread(_head_of_nothing, cloud)
+        nobody.answer = Reply(404, b"", {MARK: answered[MARK]})
+        async with opened(cloud, s3_endpoint=nobody.url) as copies:
+            for store in (*stores, *copies):
+                assert await store.head(cloud.bucket, "away") is None
+        assert [request.method for request in nobody.requests] == ["HEAD", "HEAD"]
+
+
+def _head_of_nothing(cloud: LocalCloud) -> dict[str, str]:
+    with pytest.raises(ClientError) as caught:
+        service(cloud).head_object(Bucket=cloud.bucket, Key="away")
+    headers: dict[str, str] = caught.value.response["ResponseMetadata"]["HTTPHeaders"]
+    return headers

@@ -11,7 +11,7 @@ from tests.fakes.aws_environment import without_ambient_aws
 from tests.fakes.cognito_api import POOL, cognito
 from tests.fakes.http_stub import HttpStub, Reply
 
-CALL_SECONDS = 8.0
+CALL_SECONDS = 60.0  # whoever does not wait for it waits for something shorter
 MAX_ATTEMPTS = 2
 
 
@@ -40,8 +40,8 @@ async def clients(server: HttpStub) -> AsyncIterator[AwsClients]:
         secret_access_key="the-service's-own-secret",
         cognito_endpoint=server.url,
         s3_endpoint=server.url,
-        connect_timeout=2,
-        read_timeout=5,
+        connect_timeout=60,
+        read_timeout=45,
         max_attempts=MAX_ATTEMPTS,
     )
     async with opened(access) as made:
@@ -54,8 +54,8 @@ async def lister(server: HttpStub, clients: AwsClients) -> AsyncIterator[PartLis
     async with PartLister.opened(
         signer,
         connections=4,
-        connect_seconds=2,
-        read_seconds=5,
+        connect_seconds=60,
+        read_seconds=60,
         attempts=MAX_ATTEMPTS,
         call_seconds=CALL_SECONDS,
     ) as made:

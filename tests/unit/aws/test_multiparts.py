@@ -353,7 +353,7 @@ async def test_completion_has_a_time_of_its_own(
     ):
         with pytest.raises(StoreUnavailableError):
             await CALLS[call](multiparts)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 40
 
 
 def test_the_completing_client_waits_longer(clients: AwsClients) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from errors import StoreRefusedError, StoreUnavailableError
-from service.completion.adoption import AdoptionRules
+from service.completion.adoption import MAX_CONTENT_TYPE, AdoptionRules
 from service.completion.settlement import Outcome
 from service.uploads.model import Origin, Upload
 from service.uploads.model import UploadStatus as S
@@ -42,6 +42,13 @@ async def test_the_store_may_tell_more_than_a_record_can_hold(told: str) -> None
     world.store.put(KEY, stored(content_type=told))
     assert await world.settlement.settle(BUCKET, KEY) is Outcome.COMPLETED
     assert only(world).content_type == "application/octet-stream"
+
+
+async def test_a_content_type_that_just_fits_is_kept() -> None:
+    world, longest = World(), "text/plain; x=".ljust(MAX_CONTENT_TYPE, "y")
+    world.store.put(KEY, stored(content_type=longest))
+    await world.settlement.settle(BUCKET, KEY)
+    assert only(world).content_type == longest
 
 
 @pytest.mark.parametrize("key", ["a.txt", "us-east-1:ffff/a.txt", "users/usr_ada/a.txt"])

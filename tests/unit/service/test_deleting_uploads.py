@@ -4,6 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from errors import StoreUnavailableError, UploadNotFoundError, UploadStateError
+from service.uploads.model import Upload
 from service.uploads.model import UploadStatus as S
 from tests.fakes.clock import START
 from tests.fakes.records import upload
@@ -101,6 +102,35 @@ async def test_one_whose_object_is_gone_is_deleted_though_it_moved_on_meanwhile(
     house = House(S.COMPLETED)
     house.records.lost_races = 1
     assert await house.delete() is S.DELETED
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "ends"),
+    [
+        (upload(status=S.COMPLETED, etag="one"), S.DELETED),  # a verdict released it
+        (upload(status=S.REJECTED, etag="one"), S.REJECTED),  # or rejected it
+        (upload(status=S.DELETED, etag="one"), S.DELETED),  # the user asked twice at once
+        (upload(status=S.REPLACED, etag="two"), None),  # and other bytes stand there now
+    ],
+)
+async def test_what_becomes_of_it_while_its_object_is_deleted(
+    meanwhile: Upload, ends: S | None
+) -> None:
+    house = House(S.QUARANTINED)
+    house.store.put(KEY, stored())
+    delete = house.store.delete
+
+    async def moves(bucket: str, key: str, *, etag: str | None) -> bool:
+        house.records.rows["upl_1"] = meanwhile
+        return await delete(bucket, key, etag=etag)
+
+    house.store.delete = moves  # type: ignore[method-assign]
+    if ends is None:
+        with pytest.raises(UploadStateError):
+            await house.delete()
+        assert house.row() == meanwhile
+    else:
+        assert await house.delete() is ends
 
 
 @pytest.mark.parametrize("status", [S.PENDING, S.UPLOADING])

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from errors import StoreUnavailableError, UploadEndedError, UploadStateError
+from service.completion.settlement import Outcome
 from service.uploads.model import Upload
 from service.uploads.model import UploadStatus as S
 from service.uploads.policy import Profile
@@ -39,7 +40,9 @@ def query(url: str) -> dict[str, str]:
 
 async def test_a_completed_upload_is_an_attachment_under_its_own_name() -> None:
     row = completed(filename="né.txt", version_id="v1")
-    signed = await world_of(row).downloads.sign(row)
+    world = world_of(row, there=stored(version_id="v1"))
+    signed = await world.downloads.sign(row)
+    assert world.store.versions_asked == 0
     assert query(signed.url) == {
         "disposition": "attachment; filename=\"ne.txt\"; filename*=UTF-8''n%C3%A9.txt",
         "type": "text/plain",
@@ -133,6 +136,70 @@ async def test_what_is_gone_is_not_given_and_not_looked_for_for_ever() -> None:
         await world.downloads.sign(row)
     await world.sweep().step()
     assert (world.row().status, world.row().next_look_at) == (S.COMPLETED, None)
+
+
+class TestTheSameBytesAgain:
+    """In another version: what was verified may have gone by a lifecycle rule since."""
+
+    async def test_what_was_verified_is_given_while_it_is_there(self) -> None:
+        row = completed(version_id="v1")
+        world = world_of(row, there=stored(version_id="v2"))
+        world.store.versions.add((row.bucket, row.key, "v1"))
+        for _ in range(2):
+            assert query((await world.downloads.sign(world.row())).url)["versionId"] == "v1"
+            await world.settlement.settle(row.bucket, row.key)
+        assert world.row() == row
+
+    @pytest.mark.parametrize("status", [S.COMPLETED, S.REPLACED])
+    @pytest.mark.parametrize("pinned", ["v1", None])
+    @pytest.mark.parametrize("newest", ["v2", None])
+    async def test_what_is_gone_is_not_given_and_what_is_there_is_verified(
+        self, status: S, pinned: str | None, newest: str | None
+    ) -> None:
+        row = completed(status=status, version_id=pinned)
+        world = world_of(row, there=stored(version_id=newest))
+        if pinned == newest:
+            await world.downloads.sign(row)
+            assert world.store.versions_asked == 0
+            return
+        with pytest.raises(UploadStateError) as caught:
+            await world.downloads.sign(row)
+        assert (caught.value.retry_mode, world.signer.signed) == ("wait", [])
+        assert await world.sweep().step() == 1
+        assert (world.row().version_id, world.row().status) == (newest, status)
+        assert (world.row().next_look_at, world.records.moves) == (None, [])
+        signed = await world.downloads.sign(world.row())
+        assert query(signed.url).get("versionId") == newest
+
+    async def test_what_had_a_verdict_waits_for_another(self) -> None:
+        """An ETag is an MD5: other bytes may have it."""
+        row = completed(version_id="v1", completed_at=START)
+        world = world_of(row, there=stored(version_id="v2"), profiles=[Profile(quarantine=True)])
+        with pytest.raises(UploadStateError):
+            await world.downloads.sign(row)
+        await world.sweep().step()
+        assert (world.row().status, world.row().version_id) == (S.QUARANTINED, "v2")
+        await world.verdicts.give(row.id, "clean", None, "one")
+        signed = await world.downloads.sign(world.row())
+        assert (world.row().status, query(signed.url)["versionId"]) == (S.REPLACED, "v2")
+
+    async def test_what_is_there_may_be_of_a_kind_that_is_not_allowed(self) -> None:
+        row = completed(version_id="v1")
+        world = world_of(
+            row,
+            there=stored(version_id="v2", content_type="text/html"),
+            profiles=[Profile(content_types=("text/plain",))],
+        )
+        await world.settlement.settle(row.bucket, row.key)
+        assert world.row().status is S.REJECTED
+        assert not world.store.holds(row.key)
+
+    async def test_a_look_that_another_has_overtaken_begins_anew(self) -> None:
+        row = completed(version_id="v1")
+        world = world_of(row, there=stored(version_id="v2"))
+        world.records.lost_amendments = 1
+        assert await world.settlement.settle(row.bucket, row.key) is Outcome.UNCHANGED
+        assert world.row().version_id == "v2"
 
 
 async def test_a_store_that_is_away_is_said() -> None:

@@ -169,6 +169,7 @@ def test_what_is_completed_waits_for_nothing() -> None:
             f"{AGAIN}: the address that was given for it can be used until it ends",
         ),
         ({}, AGAIN),
+        ({"transport": Transport.PRESIGNED, "part_count": 3, "part_size": 8}, AGAIN),
         ({"multipart_id": "mp_1"}, ", to clear away parts that were not needed"),
     ],
 )
@@ -194,6 +195,23 @@ def test_what_was_replaced_says_whether_it_is_verified() -> None:
     found = told(step, status=S.REPLACED, etag=None, next_look_at=LATER)
     assert found.waiting_for == "verification"
     assert found.sentence.startswith(f"{written}, and is not verified yet; the service looks")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"status": S.RECEIVED}, "is not verified yet; no further look is planned."),
+        ({"status": S.REPLACED}, "is not verified yet; no further look is planned."),
+        ({"expires_at": START}, "its time ended; it is about to expire."),
+    ],
+)
+def test_where_no_look_is_planned_that_is_said(changes: Any, words: str) -> None:
+    assert told(**changes, next_look_at=None).sentence.endswith(words)
+
+
+def test_a_look_whose_time_has_just_come_is_the_next() -> None:
+    found = told(status=S.RECEIVED, next_look_at=LATER, seconds=90)
+    assert found.sentence.endswith("; the service is about to look at the store.")
 
 
 @pytest.mark.parametrize("status", sorted(S))

@@ -72,7 +72,7 @@ async def under_way(intake: Intake, shelf: Shelf) -> "asyncio.Task[int]":
 
 
 async def settled(*tasks: "asyncio.Task[int]") -> list[int | BaseException]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         return await asyncio.gather(*tasks, return_exceptions=True)
 
 
@@ -253,7 +253,7 @@ async def test_closing_waits_for_what_is_being_written(intake: Intake, shelf: Sh
     await asyncio.sleep(0)
     assert not closing.done()
     shelf.open.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await closing
     assert shelf.kept == {event("first").id}
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from errors import StoreUnavailableError, UnavailableError
+from errors import StoreRefusedError, StoreUnavailableError, UnavailableError
 from service.completion.processor import retry_delay
 from service.completion.settlement import News, Outcome
 from tests.fakes.clock import START
@@ -14,7 +14,9 @@ from tests.fakes.inbox import event
 
 
 class Scripted:
-    """A settlement that does, for each key, what it is told."""
+    """A settlement that does, for each key, what it is told. What is absent is so for sure, but
+    for the next `unconfirmed`.
+    """
 
     def __init__(
         self,
@@ -25,6 +27,8 @@ class Scripted:
         self.settled: list[str] = []
         self.news: list[News] = []
         self.outcome = outcome
+        self.confirmed: list[str] = []
+        self.unconfirmed: list[Exception] = []
         self.at_once = self.most_at_once = 0
 
     async def settle(self, bucket: str, key: str, news: News) -> Outcome:
@@ -42,6 +46,11 @@ class Scripted:
         self.settled.append(key)
         self.news.append(news)
         return self.outcome
+
+    async def confirm_absent(self, bucket: str, key: str) -> None:
+        if self.unconfirmed:
+            raise self.unconfirmed.pop(0)
+        self.confirmed.append(key)
 
 
 async def given_events(*keys: str) -> World:
@@ -114,7 +123,7 @@ async def test_a_settlement_that_hangs_ends_with_its_lease_or_before(shorter: st
     world = await given_events("hangs", "b")
     settlement = Scripted({"hangs": asyncio.Event()})
     limits = {"lease": LEASE, "longest": LEASE, shorter: timedelta(milliseconds=20)}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await world.processor(settlement, **limits).step() == 2
     assert settlement.settled == ["b"]
     assert (world.inbox.rows[0].leased_by, world.inbox.rows[0].done_at) == (None, None)
@@ -163,7 +172,8 @@ async def test_the_events_of_one_key_need_one_look_at_the_newest_of_them() -> No
     assert await world.processor(settlement).step() == 5
     assert sorted(settlement.settled) == ["a", "b"]
     # A change of tags has no place in the order, so there is none to go by.
-    assert set(settlement.news) == {News()}
+    told = News(etag="0B", others=frozenset({"0A", "00C"}))
+    assert sorted(settlement.news, key=lambda news: len(news.others)) == [News(), told]
     assert {row.outcome for row in world.inbox.rows} == {"completed"}
 
 
@@ -174,6 +184,27 @@ async def test_the_newest_in_the_stores_order_is_what_is_told() -> None:
     settlement = Scripted({})
     await world.processor(settlement).step()
     assert settlement.news == [News("0B", "0B")]
+
+
+@pytest.mark.parametrize(
+    ("etags", "news"),
+    [
+        (["one"], News(etag="one")),
+        (["one", "one"], News(etag="one")),
+        (["one", None], News(etag="one")),
+        ([None, None], News()),
+        (["one", "two"], News(etag="two", others=frozenset({"one"}))),
+        (["one", "two", "one"], News(etag="one", others=frozenset({"two"}))),
+    ],
+)
+async def test_without_an_order_all_that_was_told_of_is_to_show(
+    etags: list[str | None], news: News
+) -> None:
+    world = World()
+    await world.inbox.put([event("a", n, etag=etag) for n, etag in enumerate(etags)], START)
+    settlement = Scripted({})
+    await world.processor(settlement).step()
+    assert settlement.news == [news]
 
 
 @pytest.mark.parametrize("outcome", [Outcome.GONE, Outcome.STALE])
@@ -224,6 +255,32 @@ async def test_what_never_shows_is_left_to_the_sweep() -> None:
         assert await processor.step() == 1
         world.clock.advance(300)
     assert (world.inbox.rows[0].outcome, world.inbox.rows[0].failed) == ("absent", False)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.ABSENT, Outcome.GONE])
+async def test_what_is_absent_for_good_is_so_for_sure(outcome: Outcome) -> None:
+    """A missing bucket answers a HEAD as a missing object does."""
+    world = await given_events("never")
+    settlement = Scripted({}, outcome)
+    settlement.unconfirmed += [StoreUnavailableError(), StoreRefusedError()]
+    processor = world.processor(settlement, absent_looks=3)
+    confirmed = []
+    for _ in range(4):
+        assert await processor.step() == 1
+        assert world.inbox.rows[0].done_at is None
+        confirmed.append(list(settlement.confirmed))
+        world.clock.advance(300)
+    # Not with every look, and an outage uses up none.
+    assert (confirmed, world.inbox.rows[0].looks) == ([[]] * 4, 2)
+    assert await processor.step() == 1
+    assert (world.inbox.rows[0].outcome, settlement.confirmed) == (outcome.value, ["never"])
+
+
+async def test_other_bytes_than_were_told_of_are_there_and_need_no_proof() -> None:
+    world = await given_events("stale")
+    settlement = Scripted({}, Outcome.STALE)
+    await world.processor(settlement, absent_looks=1).step()
+    assert (world.inbox.rows[0].outcome, settlement.confirmed) == ("stale", [])
 
 
 @given(st.integers(1, 5_000), st.floats(0, 1))

@@ -1,14 +1,19 @@
 """What was rejected is deleted: no other look takes the same bytes for a new upload meanwhile."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from errors import StoreUnavailableError
+from service.completion import settlement
+from service.completion.processor import ProcessorLimits
 from service.completion.settlement import Outcome
+from service.uploads.model import Origin
 from service.uploads.model import UploadStatus as S
 from service.uploads.policy import Profile
+from tests.fakes.clock import START
 from tests.fakes.completion import World
 from tests.fakes.records import BUCKET, IDENTITY, upload
 from tests.fakes.store import stored
@@ -66,6 +71,17 @@ async def test_what_could_not_be_deleted_may_come_back_unless_a_verdict_may_be_t
     assert world.store.holds(KEY) is not quarantine
 
 
+async def test_what_has_no_room_and_cannot_be_deleted_gets_no_record_with_every_look() -> None:
+    world = full()
+    world.store.delete_failures += [StoreUnavailableError()] * 3
+    for _ in range(3):
+        with pytest.raises(StoreUnavailableError):
+            await world.settlement.settle(BUCKET, KEY)
+        world.clock.advance(LATER)
+    assert at_the_key(world) == [(0, S.REJECTED)]
+    assert await world.settlement.settle(BUCKET, KEY) is Outcome.STRAY_DELETED
+
+
 async def test_a_stale_look_at_what_is_written_again_does_not_end_in_quarantine_for_ever() -> None:
     """The look's answer was overtaken: what it pins is there no more, and no event is to come."""
     world = World(profiles=[Profile(quarantine=True)])
@@ -92,3 +108,21 @@ async def test_one_record_that_cannot_be_settled_does_not_stop_the_sweep() -> No
     world.clock.advance(3600)
     await asyncio.gather(world.sweep().step())
     assert {row.status for row in world.records.rows.values()} == {S.EXPIRED}
+
+
+async def test_what_was_rejected_just_now_is_not_taken_back_however_old_its_record() -> None:
+    """Whoever rejected it may still be about to delete it."""
+    world = World()
+    old = START - timedelta(days=1)
+    record = upload(
+        origin=Origin.ADOPTED, key=KEY, status=S.REJECTED, etag="one", created_at=old, size=5
+    )
+    world.records.rows[record.id] = record
+    world.store.put(KEY, stored())
+    assert await world.settlement.settle(BUCKET, KEY) is Outcome.STRAY_DELETED
+    assert at_the_key(world) == [(0, S.REJECTED)]
+
+
+def test_a_deletion_that_follows_a_rejection_is_over_before_the_object_may_come_back() -> None:
+    """One key may take so long, the sweep's own settling as well."""
+    assert 2 * ProcessorLimits(1, 1, START - START, 1).longest < settlement._UNTIL_DELETED

@@ -129,6 +129,19 @@ async def test_other_bytes_are_rejected_whatever_their_tag() -> None:
     assert not made.store.holds(KEY)
 
 
+async def test_the_tags_that_count_are_those_of_the_version_that_is_still_there() -> None:
+    """The same bytes were put again, and a lifecycle rule has removed the pinned version."""
+    made = held(version_id="v1")
+    made.store.put(KEY, stored(version_id="v2"))
+    made.store.versions.add((BUCKET, KEY, "v1"))
+    made.store.tag(KEY, CLEAN, "v2")
+    assert await made.settled() is Outcome.WAITING
+    assert made.row().version_id == "v1"
+    made.store.versions.clear()
+    assert await made.settled() is Outcome.COMPLETED
+    assert made.row().version_id == "v2"
+
+
 async def test_of_two_that_find_the_verdict_one_gives_it() -> None:
     made = held()
     made.store.tag(KEY, CLEAN)

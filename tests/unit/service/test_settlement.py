@@ -263,6 +263,15 @@ async def test_what_is_written_again_in_quarantine_is_rejected() -> None:
     assert not made.store.holds(KEY)
 
 
+async def test_a_verdict_by_call_is_not_taken_for_another_version() -> None:
+    """What waits for one keeps the version that was looked at, be it gone."""
+    again = stored(version_id="v2")
+    made = profiled(Profile(quarantine=True), S.QUARANTINED, again, version_id="v1")
+    before = made.records.rows["upl_1"]
+    assert await settled(made) == (Outcome.UNCHANGED, before)
+    assert made.store.versions_asked == 0
+
+
 async def test_one_that_is_replaced_before_the_sweep_came_is_cleared_all_the_same() -> None:
     made = world(S.COMPLETED, stored(etag="two"), multipart_id="mp_1")
     made.multiparts.begin(KEY)

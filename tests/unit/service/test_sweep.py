@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from errors import StoreUnavailableError
+from errors import StoreRefusedError, StoreUnavailableError
 from service.completion.adoption import AdoptionRules
 from service.completion.settlement import Outcome
 from service.completion.sweep import next_look
@@ -59,6 +59,30 @@ async def test_what_did_not_arrive_in_time_expires_and_its_place_is_watched(stat
     made = world(upload(status=status, expires_at=START))
     await made.sweep().step()
     assert (row(made).status, row(made).next_look_at) == (S.EXPIRED, made.clock() + OVERDUE)
+
+
+@pytest.mark.parametrize("status", [S.PENDING, S.UPLOADING, S.RECEIVED])
+@pytest.mark.parametrize("failure", [StoreUnavailableError(), StoreRefusedError()])
+async def test_nothing_expires_while_it_may_be_there(status: S, failure: Exception) -> None:
+    """A missing bucket answers a HEAD as a missing object does."""
+    made = world(upload(status=status, expires_at=START))
+    made.store.list_failures.append(failure)
+    await made.sweep().step()
+    assert (row(made).status, row(made).looks) == (status, 1)
+    made.store.put(KEY, stored())
+    await looks_until_the_end(made)
+    assert (row(made).status, made.store.holds(KEY)) == (S.COMPLETED, True)
+
+
+async def test_it_is_made_sure_of_only_before_something_expires() -> None:
+    made = world(upload())
+    for _ in range(4):
+        assert await made.sweep().step() == 1
+        made.clock.now = row(made).next_look_at or made.clock.now
+    assert made.store.listings == 0
+    made.clock.now = row(made).expires_at
+    await made.sweep().step()
+    assert (row(made).status, made.store.listings) == (S.EXPIRED, 1)
 
 
 async def test_what_arrived_at_the_last_moment_is_completed_not_expired() -> None:

@@ -71,6 +71,7 @@ def test_sequencers_of_different_lengths_and_cases_compare_as_s3_says() -> None:
         ("completed", [("completed", None)], False),
         ("completed", [("completed", "uploading")], True),
         ("deleted", [("deleted", "completed")], True),
+        ("deleted", [("completed", None), ("deleted", "completed")], False),
     ],
 )
 async def test_it_says_so_where_its_beginning_is_kept_no_more(

@@ -1,11 +1,17 @@
 """What counts against an event, and whose it is when its lease is over."""
 
 import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+
+import pytest
 
 from errors import StoreUnavailableError
+from service.completion import processor as processor_module
+from service.completion.ports import Claimed
 from service.completion.settlement import News, Outcome
 from tests.fakes.clock import START
-from tests.fakes.completion import LEASE
+from tests.fakes.completion import LEASE, World
 from tests.fakes.eventually import eventually
 from tests.fakes.inbox import event
 from tests.unit.service.test_processor import Scripted, given_events
@@ -92,3 +98,69 @@ async def test_what_a_slow_store_has_shown_is_marked_before_the_lease_is_over() 
     for step in range(2):
         assert await world.processor(Slow(), concurrency=1).step() == 4 - 3 * step
     assert [row.outcome for row in world.inbox.rows] == ["completed"] * 4
+
+
+async def test_what_is_marked_in_the_middle_of_a_lease_is_marked_once() -> None:
+    """While others are still looked at; what they find meanwhile waits for the next time."""
+    world = await given_events(*"abcd")
+    marked: list[list[str]] = []
+    marking, settle_all = asyncio.Event(), world.inbox.settle_all
+
+    async def slow(events: Sequence[Claimed], worker: str, outcome: str, now: datetime) -> None:
+        marked.append([one.key for one in events])
+        await marking.wait()
+        await settle_all(events, worker, outcome, now)
+
+    world.inbox.settle_all = slow  # type: ignore[method-assign]
+    gates = {key: asyncio.Event() for key in "bcd"}
+    scripted = Scripted({**gates})
+    step = asyncio.create_task(world.processor(scripted).step())
+    await eventually(lambda: scripted.settled == ["a"])
+    world.clock.advance(LEASE.total_seconds() / 2)
+    gates["b"].set()
+    await eventually(lambda: marked == [["a", "b"]])
+    gates["c"].set()
+    await eventually(lambda: marked == [["a", "b"], ["c"]])
+    marking.set()
+    done = ["completed"] * 3
+    await eventually(lambda: [row.outcome for row in world.inbox.rows] == [*done, None])
+    gates["d"].set()
+    assert await step == 4
+    assert marked == [["a", "b"], ["c"], ["d"]]
+
+
+@pytest.mark.parametrize("failure", [StoreUnavailableError(), RuntimeError("ours")])
+async def test_of_a_key_that_cannot_be_looked_at_every_event_comes_again(
+    failure: Exception,
+) -> None:
+    world = World()
+    await world.inbox.put([event("a", number) for number in range(3)], START)
+    await world.processor(Scripted({"a": failure})).step()
+    ours = isinstance(failure, RuntimeError)
+    for row in world.inbox.rows:
+        assert (row.leased_by, row.faults) == (None, int(ours))
+        assert START < row.due_at < START + LEASE
+
+
+async def test_an_outage_is_waited_for_longer_and_longer_and_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processor_module, "_MOST_WAITS", 8)
+    world = await given_events("a")
+    processor = world.processor(Scripted({"a": StoreUnavailableError()}), max_attempts=3)
+    for attempt in range(7):
+        assert await processor.step() == 1
+        (row,) = world.inbox.rows
+        wait = (row.due_at - world.clock()).total_seconds()
+        assert 2**attempt / 2 <= wait <= 2**attempt
+        world.clock.advance(wait)
+    assert await processor.step() == 1
+    (row,) = world.inbox.rows
+    assert (row.failed, row.outcome) == (True, "store_unavailable")
+
+
+async def test_an_object_that_is_nobodys_is_not_looked_for_again() -> None:
+    world = await given_events("a")
+    await world.processor(Scripted({}, Outcome.UNOWNED), absent_looks=6).step()
+    assert world.inbox.rows[0].outcome == "unowned"
+    assert await world.inbox.put([event("a")], START) == set()

@@ -4,8 +4,10 @@ import asyncio
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from errors import StoreUnavailableError, UploadNotFoundError, UploadStateError
+from service.uploads.model import Upload
 from service.uploads.model import UploadStatus as S
 from service.uploads.verdicts import Verdict
 from tests.fakes.clock import START
@@ -152,8 +154,38 @@ async def test_a_verdict_that_is_repeated_does_not_release_what_was_written_sinc
 @BOTH
 async def test_the_same_verdict_twice_at_once_is_one(verdict: Verdict) -> None:
     world = quarantined()
-    first, second = await asyncio.gather(
-        *(world.verdicts.give("upl_1", verdict, None) for _ in range(2))
-    )
+    get = world.records.get
+
+    async def together(upload_id: str) -> Upload | None:
+        found = await get(upload_id)
+        await asyncio.sleep(0)
+        return found
+
+    world.records.get = together  # type: ignore[method-assign]
+    with capture_logs() as lines:
+        first, second = await asyncio.gather(
+            *(world.verdicts.give("upl_1", verdict, None) for _ in range(2))
+        )
     assert first == second
     assert len(world.records.moves) == 1
+    assert [line["event"] for line in lines] == [f"upload.{first.status}"]
+
+
+async def test_a_verdict_is_not_the_same_where_other_bytes_have_it() -> None:
+    world = UploadWorld(upload(status=S.COMPLETED, etag="two"))
+    with pytest.raises(UploadStateError, match="not the one that was looked at"):
+        await world.verdicts.give("upl_1", "clean", None, etag="one")
+
+
+async def test_a_verdict_does_not_count_for_what_has_come_while_it_was_given() -> None:
+    """It was released by another verdict and written again, all of it since the first look."""
+    world = quarantined()
+    head = world.store.head
+
+    async def moves(bucket: str, key: str) -> Any:
+        world.records.rows["upl_1"] = upload(status=S.REPLACED, etag="two")
+        return await head(bucket, key)
+
+    world.store.head = moves  # type: ignore[method-assign]
+    with pytest.raises(UploadStateError, match="moved on meanwhile"):
+        await world.verdicts.give("upl_1", "clean", None)

@@ -36,7 +36,7 @@ from routers.webhook_front import WebhookFront
 from settings import Settings
 from wiring import opened_services
 
-VERSION = "0.5.0"
+VERSION = "0.6.0"
 EXPOSED_HEADERS = [
     "ETag",
     "Location",

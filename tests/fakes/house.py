@@ -58,7 +58,7 @@ class House:
 
     def client(self, address: str = ADDRESS) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(self.answer, client=(address, 1234))
-        return httpx.AsyncClient(transport=transport, base_url="http://test", timeout=10)
+        return httpx.AsyncClient(transport=transport, base_url="http://test", timeout=60)
 
     def rows(self) -> dict[str, int]:
         """How many rows each table has."""
@@ -95,14 +95,14 @@ def settings(folder: Path, endpoint: str, **changes: Any) -> Settings:
         "aws": {
             "access_key_id": "AKIAEXAMPLE",
             "secret_access_key": AWS_SECRET,
-            "call_timeout_seconds": 0.5,
+            "call_timeout_seconds": 3,
             "max_attempts": 1,
         },
         "cognito": {"identity_pool_id": cognito_api.POOL, "endpoint": endpoint},
         "store": {"endpoint": endpoint},
         "webhooks": {"seaweedfs_tokens": [WEBHOOK_TOKEN]},
         "completion": {"sweep_interval_seconds": 3600},
-        "relay": {"idle_seconds": 2},
+        "relay": {"idle_seconds": 20},
         "http": {"body_limit": 8192, "cors_origins": ["https://app.example"]},
     }
     for name, value in changes.items():

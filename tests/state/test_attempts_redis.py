@@ -32,7 +32,7 @@ async def client(request: pytest.FixtureRequest, redis_server: RedisServer) -> A
         redis_server.url,
         protocol=2,
         decode_responses=request.param,
-        socket_timeout=2,
+        socket_timeout=30,
         retry=Retry(NoBackoff(), 0),
     ) as opened:
         await opened.flushall()
@@ -43,7 +43,7 @@ def in_memory() -> MemoryCounts:
     return MemoryCounts(per_account=3, per_address=5, window_seconds=60)
 
 
-def counts(client: Redis, *, window: float = 60, timeout: float = 2) -> RedisCounts:
+def counts(client: Redis, *, window: float = 60, timeout: float = 30) -> RedisCounts:
     return RedisCounts(
         client,
         prefix="test",
@@ -206,7 +206,7 @@ async def test_a_redis_that_answers_nothing_is_away(
     await client.ping()
     redis_server.freeze()
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             with pytest.raises(errors.UnavailableError):
                 await impatient.begin(Attempt("ada", HERE))
     finally:

@@ -95,7 +95,7 @@ async def test_a_file_that_cannot_be_read_is_a_database_that_is_away(database: D
 async def test_a_connection_that_does_not_come_free_is_a_database_that_is_away(
     database: Database, database_url: str
 ) -> None:
-    async with Database.opened(database_url, timeout_seconds=0.2) as hasty:
+    async with Database.opened(database_url, timeout_seconds=2) as hasty:
         await schema.upgrade(hasty)
         async with hasty.transaction():
             with pytest.raises(UnavailableError):

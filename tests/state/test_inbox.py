@@ -223,7 +223,7 @@ async def test_a_worker_does_not_wait_for_what_another_holds(
     for done in (await claim(inbox, "w"))[2:]:
         await inbox.settle(done, "w", "completed", START)
     held = select(table).where(table.c.key.in_(["held", "old"])).with_for_update()
-    async with asyncio.timeout(10), database.transaction() as connection:
+    async with asyncio.timeout(60), database.transaction() as connection:
         await connection.execute(held)
         assert [claimed.key for claimed in await claim(inbox, "w", seconds=60)] == ["free"]
         assert await inbox.forget(START + timedelta(days=1)) == 1
@@ -362,7 +362,10 @@ async def test_what_came_to_nothing_is_taken_up_when_it_is_sent_again(
 ) -> None:
     """After a repair somebody sends it again: an answer that it is known would change nothing."""
     await inbox.put([event("a"), event("b"), event("c")], START)
+    (tried,) = await claim(inbox, "w", limit=1)
+    await inbox.retry(tried, "w", START, looked=True, faulted=True)
     nothing, done, waits = await claim(inbox, "w")
+    assert (nothing.attempts, nothing.looks, nothing.faults) == (2, 1, 1)
     if outcome == "given up":
         await inbox.give_up(nothing, "w", "RuntimeError", START)
     else:
@@ -402,7 +405,7 @@ async def test_what_is_due_too_far_from_now_is_called_back(
     """A clock that was set back, or a replica's that was ahead."""
     far, beyond = timedelta(hours=5), START + timedelta(hours=1)
     await inbox.put([event("near"), event("far"), event("done")], START)
-    near, gone, done = await claim(inbox, "w")
+    near, gone, done = await inbox.claim("w", START, until=START + far, limit=3)
     await inbox.retry(near, "w", beyond)
     await inbox.retry(gone, "w", START + far)
     await inbox.settle(done, "w", "completed", START + far)
@@ -410,3 +413,23 @@ async def test_what_is_due_too_far_from_now_is_called_back(
     assert await inbox.call_back(START, beyond=beyond) == 0
     assert [found.key for found in await claim(inbox, "w")] == ["far"]
     assert (await rows(database))[0]["due_at"] == beyond
+
+
+async def test_a_bounded_number_is_called_back_at_once(
+    inbox: SqlInbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_FORGOTTEN", 3)
+    await inbox.put([event(str(number)) for number in range(5)], START + timedelta(days=1))
+    assert [await inbox.call_back(START, beyond=START) for _ in range(3)] == [3, 2, 0]
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+async def test_what_another_holds_is_called_back_without_waiting_for_it(
+    inbox: SqlInbox, database: Database
+) -> None:
+    await inbox.put([event("held"), event("free")], START + timedelta(days=1))
+    held = select(table).where(table.c.key == "held").with_for_update()
+    async with asyncio.timeout(60), database.transaction() as connection:
+        await connection.execute(held)
+        assert await inbox.call_back(START, beyond=START) == 1
+    assert [found.key for found in await claim(inbox, "w")] == ["free"]

@@ -13,7 +13,7 @@ from sqlalchemy import Table, insert, select, update
 
 from errors import UnavailableError
 from service.delivery.events import DEFAULT_TYPES, EventType, Happening
-from service.delivery.ports import Delivery
+from service.delivery.ports import Delivery, Forgotten
 from state import events as event_rows
 from state import spreading
 from state.claiming import shares
@@ -364,6 +364,20 @@ async def test_what_came_of_an_attempt_is_kept(outbox: SqlOutbox, database: Data
     assert await claim(outbox, seconds=10_000) == []
 
 
+async def test_attempts_of_which_nothing_was_noted_are_no_failures(
+    outbox: SqlOutbox, database: Database
+) -> None:
+    """A crash or an outage of the database cut them short: the receiver did not fail."""
+    await given_deliveries(database, outbox, a=1)
+    for seconds in (100, 200):
+        (cut_short,) = await claim(outbox, seconds=seconds)
+        assert cut_short.failures == 0
+    for failures in range(3):
+        (failed,) = await claim(outbox, seconds=300)
+        assert (failed.attempts, failed.failures) == (3 + failures, failures)
+        await outbox.retry(failed, "w", START, due_at=START, status=500, error="http_500")
+
+
 async def test_an_endpoint_is_disabled_unless_it_was_moved_meanwhile(
     outbox: SqlOutbox, database: Database
 ) -> None:
@@ -460,6 +474,23 @@ async def test_those_that_are_waited_for_are_passed_over(
             break
     assert counts == [0, 1, 0, 1]
     assert {row["id"] for row in await rows(database, events)} == {"a0", "a1", "a2", "a4", "a5"}
+
+
+async def test_of_one_moment_none_is_passed_over(outbox: SqlOutbox, database: Database) -> None:
+    """An outage's events may all have the time of its end; their ids are in no order."""
+    await given_endpoint(database, "a")
+    for number in reversed(range(5)):
+        await given_event(database, f"e{number}")
+    await outbox.fan_out(START, 100)
+    for delivery in await claim(outbox):
+        if delivery.event_id in ("e1", "e4"):
+            await outbox.delivered(delivery, "w", START, 200)
+    first = await outbox.forget(START + DAY, 2)
+    second = await outbox.forget(START + DAY, 2, after=first.after)
+    third = await outbox.forget(START + DAY, 2, after=second.after)
+    assert (first, second) == (Forgotten(1, (START, "e1")), Forgotten(0, (START, "e3")))
+    assert third == Forgotten(1, None)
+    assert {row["id"] for row in await rows(database, events)} == {"e0", "e2", "e3"}
 
 
 async def test_an_endpoint_that_stays_disabled_does_not_keep_its_events_for_ever(

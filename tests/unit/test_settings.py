@@ -84,6 +84,7 @@ def test_all_that_is_unsafe_is_said_at_once() -> None:
         ({"http": {"cors_origins": ["https://*.example"]}}, "http.cors_origins"),
         ({"sqs": {"queue_url": "hush-hush"}}, "sqs.queue_url"),
         ({"sqs": {"queue_url": "https://sqs.eu-central-1.amazonaws.com"}}, "sqs.queue_url"),
+        ({"sqs": {"queue_url": "https:///123456789012/uploads"}}, "sqs.queue_url"),
         ({"delivery": {"lease_seconds": 19.9}}, "delivery.lease_seconds"),
     ],
 )
@@ -124,6 +125,12 @@ def test_what_cannot_be_is_refused_without_its_value(changes: dict[str, Any]) ->
         Settings(**{**SAFE, **changes})
     assert "hush-hush" not in str(caught.value)
     assert KEY not in str(caught.value)
+
+
+def test_a_lease_that_is_just_long_enough_is_taken() -> None:
+    """The time-out of an attempt, and what it takes to note its answer."""
+    delivery = {"timeout_seconds": 15, "lease_seconds": 20}
+    assert Settings(**{**SAFE, "delivery": delivery}).delivery.lease_seconds == 20
 
 
 def test_the_environment_sets_groups_and_lists(monkeypatch: pytest.MonkeyPatch) -> None:

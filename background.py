@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -11,6 +12,7 @@ import state.schema
 from errors import UnavailableError
 from service.readiness import Readiness
 from state.database import Database
+from state.schema import Standing
 
 Chore = Callable[[], Awaitable[object]]
 """Deletes what has served its time."""
@@ -67,14 +69,24 @@ async def _make_schema_ready(database: Database, *, migrate: bool) -> None:
         try:
             if migrate:
                 await state.schema.upgrade(database)
-            if await state.schema.is_current(database):
+            found = await state.schema.standing(database)
+            if found is not Standing.BEHIND:
+                _tell_newer(found)
                 return
             _log.warning("database.outdated", hint="run: uploadgate db upgrade")
-        except UnavailableError:
-            _log.warning("database.unavailable")
+        except UnavailableError as error:
+            _log.warning("database.unavailable", reason=str(error))
         except Exception:  # noqa: BLE001 - read-only, locked, …: told, and tried again
             _log.exception("database.not_ready")
-        await asyncio.sleep(_SCHEMA_RETRY_SECONDS)
+        await asyncio.sleep(_SCHEMA_RETRY_SECONDS * (0.5 + random.random()))  # noqa: S311
+
+
+def _tell_newer(found: Standing) -> None:
+    if found is Standing.AHEAD:
+        _log.warning(
+            "database.newer",
+            hint="a newer version has upgraded the schema, to which it only adds: this one goes on",
+        )
 
 
 @asynccontextmanager

@@ -27,13 +27,21 @@ _T = TypeVar("_T")
 
 @asynccontextmanager
 async def opened_current(settings: Settings) -> AsyncIterator[Database]:
-    """With the schema up to date. Raises UnavailableError where it is not, and may not be made."""
+    """With the schema up to date, and the replicas' time. Raises UnavailableError where it is not
+    up to date, and may not be made so.
+    """
     async with opened_database(settings) as database:
         if settings.database.migrate_on_start:
-            await schema.upgrade(database)
+            await schema.upgrade(database, tell=tell_waits)
         elif not await schema.is_current(database):
             raise UnavailableError(_OUTDATED)
+        await database.clock.measure()
         yield database
+
+
+def tell_waits(reason: str) -> None:
+    """On standard error: what a command gives may be read by a program."""
+    typer.echo(f"{reason}. Trying again …", err=True)
 
 
 def managed(work: Callable[[Settings], Awaitable[_T]], *, begins: bool = False) -> _T:

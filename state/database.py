@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from errors import UnavailableError
-from state import direct, direct_sqlite
+from state import direct, direct_sqlite, postgres_sessions
+from state.common_clock import CommonClock
 
 _AWAY = "The database does not answer"
 _IDLE_SECONDS = 30.0
@@ -32,8 +33,9 @@ class Database:
     def __init__(self, engine: AsyncEngine, *, longest: float | None = None) -> None:
         """`longest` is how many seconds a transaction may take altogether; None: any number."""
         self.engine = engine
-        self._longest = longest
+        self.longest = longest
         self.is_postgres = engine.dialect.name == "postgresql"
+        self.clock = CommonClock(self)
         self._committing = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @classmethod
@@ -61,13 +63,15 @@ class Database:
             connect_args=_connect_args(url, timeout_seconds),
             hide_parameters=True,
         )
+        longest = None if sqlite else timeout_seconds * _MOST_STATEMENTS
         if sqlite:
             event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         else:
+            postgres_sessions.watch(engine, connect_seconds=timeout_seconds, longest=longest)
             event.listen(engine.sync_engine, "checkin", _note_idle)
             event.listen(engine.sync_engine, "checkout", _check_alive)
         try:
-            yield cls(engine, longest=None if sqlite else timeout_seconds * _MOST_STATEMENTS)
+            yield cls(engine, longest=longest)
         finally:
             await engine.dispose()
 
@@ -118,7 +122,7 @@ class Database:
         self, opening: AbstractAsyncContextManager[AsyncConnection]
     ) -> AsyncIterator[AsyncConnection]:
         try:
-            async with asyncio.timeout(self._longest), self._told(opening) as connection:
+            async with asyncio.timeout(self.longest), self._told(opening) as connection:
                 yield connection
         except TimeoutError as error:
             raise UnavailableError(_AWAY) from error
@@ -173,8 +177,9 @@ def _make_private(file: Path | None) -> None:
 
 
 # Classes of Postgres' SQLSTATE that pass: lost connections, a primary that became read-only, lost
-# races, no room, locks not had in time, an operator's stop or cancellation, faults of the system.
-_PASSING = ("08", "25006", "40", "53", "55P03", "57", "58")
+# races, no room, locks not had in time, an operator's stop or cancellation, faults of the system,
+# a transaction that idled for too long.
+_PASSING = ("08", "25006", "25P03", "40", "53", "55P03", "57", "58")
 
 
 def _is_away(error: DBAPIError | OSError) -> bool:

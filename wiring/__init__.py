@@ -11,7 +11,6 @@ import background
 from auth.accounts import Accounts
 from auth.revocations import NEWS
 from routers.services import Services, Sites
-from service.clock import utc_now
 from service.completion.timeline import Timeline
 from service.readiness import Readiness
 from service.uploads.downloads import Downloads
@@ -59,8 +58,8 @@ async def opened_services(settings: Settings, version: str) -> AsyncIterator[Ser
             works += [services.completion.run, room.drainer.run]
         chores = [
             accounts.delete_expired,
-            lambda: parts.keys.forget(utc_now() - _kept(settings)),
-            lambda: tickets.forget(utc_now()),
+            lambda: parts.keys.forget(database.clock() - _kept(settings)),
+            lambda: tickets.forget(database.clock()),
             room.retention.forget,
         ]
         work = _live(parts, works, chores, services.readiness, version, first=ended.first_look)
@@ -100,11 +99,18 @@ def _live(
     *,
     first: background.Chore | None = None,
 ) -> Coroutine[None, None, None]:
+    clock = parts.database.clock
+
+    async def before_all() -> None:
+        await clock.first()
+        if first is not None:
+            await first()
+
     return background.live(
         parts.database,
         migrate=parts.settings.database.migrate_on_start,
-        first=first,
-        works=works,
+        first=before_all,
+        works=[clock.run, *works],
         readiness=readiness,
         chores=chores,
         who={"version": version, "environment": parts.settings.environment},
@@ -118,7 +124,7 @@ def _kept(settings: Settings) -> timedelta:
 def _services(
     parts: Parts, room: DeliveryRoom, accounts: Accounts, tickets: SqlTickets, doors: Doors
 ) -> Services:
-    settings = parts.settings
+    settings, clock = parts.settings, parts.database.clock
     settlement = settlement_of(parts)
     transports = Transports(folders=parts.grants, policy=parts.policy)
     transfers = transfers_of(parts, transports)
@@ -128,7 +134,7 @@ def _services(
         store=parts.store,
         keeper=parts.keeper,
         overdue=parts.overdue,
-        clock=utc_now,
+        clock=clock,
     )
     return Services(
         accounts=accounts,
@@ -145,14 +151,14 @@ def _services(
             transfers=transfers,
             completing=completing,
             uploads=uploads,
-            clock=utc_now,
+            clock=clock,
         ),
         operation_tickets=operation_tickets_of(settings),
         ticketing=Ticketing(
             tickets=tickets,
             policy=parts.policy,
             life=timedelta(seconds=settings.tickets.companion_seconds),
-            clock=utc_now,
+            clock=clock,
         ),
         sites=Sites(settings.store.bucket, settings.public_url.rstrip("/"), parts.signer.location),
         downloads=Downloads(
@@ -161,14 +167,12 @@ def _services(
             signer=parts.signer,
             policy=parts.policy,
             url_life=parts.url_life,
-            clock=utc_now,
+            clock=clock,
         ),
-        verdicts=Verdicts(records=parts.records, store=parts.store, clock=utc_now),
+        verdicts=Verdicts(records=parts.records, store=parts.store, clock=clock),
         completion=completion_of(parts, settlement, completing),
         readiness=_readiness(parts),
-        timeline=Timeline(
-            records=parts.records, history=SqlTimeline(parts.database), clock=utc_now
-        ),
+        timeline=Timeline(records=parts.records, history=SqlTimeline(parts.database), clock=clock),
         endpoints=room.endpoints,
         trials=room.trials,
         streams=room.streams,

@@ -4,7 +4,6 @@ from datetime import timedelta
 
 from aws.clients import AwsClients
 from aws.sqs import SqsQueue
-from service.clock import utc_now
 from service.completion.adoption import Adoption, AdoptionRules
 from service.completion.completion import LANES, Completion
 from service.completion.decision import Deciding
@@ -34,7 +33,7 @@ def settlement_of(parts: Parts) -> Settlement:
         adoption=Adoption(parts.grants, rules, parts.policy.profile(None).name),
         deciding=deciding_of(parts),
         scans=_scans(parts),
-        clock=utc_now,
+        clock=parts.database.clock,
     )
 
 
@@ -45,7 +44,7 @@ def deciding_of(parts: Parts) -> Deciding:
 
 def completion_of(parts: Parts, settlement: Settlement, completing: Completing) -> Completion:
     settings, database, overdue = parts.settings, parts.database, parts.overdue
-    values = settings.completion
+    values, clock = settings.completion, database.clock
     inbox = SqlInbox(database, limit=values.inbox_limit)
     limits = ProcessorLimits(
         batch=max(1, values.batch // LANES),
@@ -56,7 +55,7 @@ def completion_of(parts: Parts, settlement: Settlement, completing: Completing) 
     )
     return Completion(
         inbox=inbox,
-        processor=Processor(inbox=inbox, settlement=settlement, limits=limits, clock=utc_now),
+        processor=Processor(inbox=inbox, settlement=settlement, limits=limits, clock=clock),
         sweep=Sweep(
             records=parts.records,
             settlement=settlement,
@@ -69,13 +68,13 @@ def completion_of(parts: Parts, settlement: Settlement, completing: Completing) 
                 batch=values.batch,
                 concurrency=values.concurrency,
             ),
-            clock=utc_now,
+            clock=clock,
         ),
         upkeep=Upkeep(
             inbox=inbox,
             keep=timedelta(days=values.inbox_days),
             lease=limits.lease,
-            clock=utc_now,
+            clock=clock,
         ),
         orphans=Orphans(
             records=parts.records,
@@ -83,12 +82,12 @@ def completion_of(parts: Parts, settlement: Settlement, completing: Completing) 
             owners=parts.grants,
             bucket=settings.store.bucket,
             orphan_age=timedelta(hours=values.orphan_hours),
-            clock=utc_now,
+            clock=clock,
         ),
         orphan_seconds=values.orphan_interval_seconds,
         sweep_seconds=values.sweep_interval_seconds,
         bucket=settings.store.bucket,
-        clock=utc_now,
+        clock=clock,
     )
 
 

@@ -65,14 +65,14 @@ async def opened_delivery(
             max_streams=settings.events.max_streams,
             max_per_user=settings.events.max_streams_per_user,
         )
-        outbox = SqlOutbox(database)
+        outbox, clock = SqlOutbox(database), database.clock
         yield DeliveryRoom(
-            drainer=Drainer(outbox=outbox, sender=sender, limits=_limits(values), clock=utc_now),
+            drainer=Drainer(outbox=outbox, sender=sender, limits=_limits(values), clock=clock),
             endpoints=endpoints,
             trials=trials,
             news=News(hub=hub if streams else None, bus=bus),
             streams=_streams(settings.events, database, hub),
-            retention=Retention(outbox, keep=timedelta(days=values.keep_days), clock=utc_now),
+            retention=Retention(outbox, keep=timedelta(days=values.keep_days), clock=clock),
         )
 
 
@@ -109,7 +109,9 @@ def endpoints_of(values: DeliverySettings, database: Database, guard: Guard) -> 
         rotation=timedelta(hours=values.rotation_hours),
         keep=timedelta(days=values.keep_days),
     )
-    return Endpoints(records=SqlEndpoints(database), addresses=guard, limits=limits, clock=utc_now)
+    return Endpoints(
+        records=SqlEndpoints(database), addresses=guard, limits=limits, clock=database.clock
+    )
 
 
 def _limits(values: DeliverySettings) -> DrainLimits:

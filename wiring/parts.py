@@ -17,7 +17,6 @@ from aws.s3 import S3Store
 from aws.signer.credentials import SessionCredentials
 from aws.signer.presigner import Presigner
 from aws.sink import StoreSink
-from service.clock import utc_now
 from service.delivery.ports import Announce
 from service.grants.grants import Grants
 from service.uploads.model import Transport
@@ -174,7 +173,7 @@ def _parts(
         records=records,
         store=S3Store(clients.s3, call_seconds=settings.aws.call_timeout_seconds, heads=heads),
         multiparts=multiparts,
-        keeper=MultipartKeeper(records=records, multiparts=multiparts, clock=utc_now),
+        keeper=MultipartKeeper(records=records, multiparts=multiparts, clock=database.clock),
         credentials=clients.credentials,
         signer=signer(settings, clients.credentials, public=True),
         sink=sink,

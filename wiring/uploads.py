@@ -30,7 +30,7 @@ def creation_of(parts: Parts, transports: Transports) -> Creation:
             lease=timedelta(seconds=values.idempotency_lease_seconds),
         ),
         part_sizes=PartSizes(threshold=values.multipart_threshold, preferred=values.part_size),
-        clock=utc_now,
+        clock=parts.database.clock,
     )
 
 
@@ -43,7 +43,7 @@ def transfers_of(parts: Parts, transports: Transports) -> Transfers:
         transports=transports,
         policy=parts.policy,
         url_life=parts.url_life,
-        clock=utc_now,
+        clock=parts.database.clock,
     )
 
 
@@ -80,5 +80,5 @@ def completing_of(parts: Parts, settlement: Settlement) -> Completing:
         policy=parts.policy,
         settle=settlement.settle,
         lease=timedelta(seconds=seconds + 60),
-        clock=utc_now,
+        clock=parts.database.clock,
     )

@@ -47,7 +47,7 @@ async def test_a_burst_opens_no_connection_that_the_next_opens_again(database_ur
 
 async def test_there_are_never_more_than_were_allowed(database_url: str) -> None:
     async with Database.opened(
-        database_url, pool_size=1, overflow=1, timeout_seconds=0.2
+        database_url, pool_size=1, overflow=1, timeout_seconds=3
     ) as database:
         async with database.transaction(), database.single():
             with pytest.raises(UnavailableError):

@@ -10,6 +10,7 @@ from service.uploads.model import UploadStatus as S
 from service.uploads.quota import Usage
 from state import schema
 from state.database import Database
+from state.outbox import SqlOutbox
 from state.tables import usage
 from state.upload_rows import row_of
 from state.uploads import SqlUploadRecords
@@ -118,3 +119,39 @@ async def test_an_upgrade_is_done_whole_or_not_at_all(database_url: str) -> None
             await connection.exec_driver_sql("DROP TABLE tickets")
         await schema.upgrade(database)
         assert await schema.is_current(database)
+
+
+DELIVERING = ("webhook_endpoints", "events", "deliveries")
+
+
+def add_deliveries(connection: Connection) -> None:
+    """One that waits after three failures, and one that is done after two."""
+    kept = {name: Table(name, MetaData(), autoload_with=connection) for name in DELIVERING}
+    endpoint = {"id": "whe_1", "url": "https://a.example", "description": "", "secret": "whsec_x"}
+    written = {"enabled": True, "created_at": START, "updated_at": START}
+    connection.execute(kept["webhook_endpoints"].insert().values(endpoint | written))
+    for number, done in enumerate([None, START], 1):
+        event = {"id": f"evt_{number}", "type": "upload.completed", "user_id": "ada", "at": START}
+        more = {"sequence": number, "payload": "{}", "spread_at": START}
+        connection.execute(kept["events"].insert().values(event | more))
+        delivery = {"event_id": event["id"], "endpoint_id": "whe_1", "created_at": START}
+        state = {"due_at": START, "done_at": done, "attempts": 4 - number, "delivered": True}
+        connection.execute(kept["deliveries"].insert().values(delivery | state))
+
+
+async def test_what_waits_goes_on_with_its_plan_where_it_was(database_url: str) -> None:
+    """Attempts were all there was: those of what is done count no more, and stay as they are."""
+    async with Database.opened(database_url) as database:
+        await schema.upgrade(database, "0004")
+        async with database.transaction() as connection:
+            await connection.run_sync(add_deliveries)
+        await schema.upgrade(database)
+        (waiting,) = await SqlOutbox(database).claim(
+            "w", START, until=START, limit=9, per_endpoint=9, busy={}
+        )
+        assert (waiting.event_id, waiting.attempts, waiting.failures) == ("evt_1", 4, 3)
+        async with database.transaction() as connection:
+            failures = await connection.exec_driver_sql(
+                "SELECT event_id, failures FROM deliveries ORDER BY event_id"
+            )
+            assert [tuple(row) for row in failures] == [("evt_1", 3), ("evt_2", 0)]

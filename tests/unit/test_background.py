@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from structlog.testing import capture_logs
 
 import background
@@ -36,6 +37,13 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 async def status(readiness: Readiness) -> str:
     return (await readiness.report()).status
+
+
+async def stamp(database: Database, revision: str) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(
+            text("UPDATE alembic_version SET version_num = :to"), {"to": revision}
+        )
 
 
 class Told:
@@ -103,6 +111,33 @@ async def test_it_is_not_ready_before_what_comes_first_is_done(
         done.set()
         await eventually(lambda: told.calls == ["work"])
         assert await status(readiness) == "ready"
+
+
+async def test_a_schema_that_a_newer_version_has_added_to_is_told_of_once(
+    database: Database, readiness: Readiness
+) -> None:
+    await schema.upgrade(database)
+    await stamp(database, "0999")
+    told = Told()
+    with capture_logs() as logs:
+        async with background.running(told.live(database, readiness), readiness):
+            await eventually(lambda: told.calls == ["work"])
+            assert await status(readiness) == "ready"
+    assert [log["event"] for log in logs] == ["database.newer", "ready"]
+
+
+async def test_a_schema_that_it_cannot_work_with_keeps_it_unready_and_is_named(
+    database: Database, readiness: Readiness
+) -> None:
+    await schema.upgrade(database)
+    await stamp(database, "1001")
+    told = Told()
+    with capture_logs() as logs:
+        async with background.running(told.live(database, readiness), readiness):
+            await eventually(lambda: len(logs) > 2)
+            assert (await status(readiness), told.calls) == ("starting", [])
+    assert {log["event"] for log in logs} == {"database.unavailable"}
+    assert all("revision 1001" in log["reason"] for log in logs)
 
 
 @pytest.mark.parametrize("failure", [UnavailableError(), OSError("read-only")])

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from errors import OverloadedError
 from service.completion.events import EventId, ObjectEvent
+from service.completion.outcome import NOT_SHOWN
 from service.completion.ports import Claimed
-from service.completion.settlement import NOT_SHOWN
 from state.batches import insert_new
 from state.database import Database
 from state.tables import inbox

@@ -14,8 +14,8 @@ import structlog
 
 from errors import UploadgateError
 from service.clock import Clock
+from service.completion.outcome import NOT_SHOWN, NOT_THERE, News, Outcome
 from service.completion.ports import Claimed, Inbox
-from service.completion.settlement import NOT_SHOWN, NOT_THERE, News, Outcome
 from service.completion.sources.s3 import sequencer_order
 
 _log = structlog.get_logger("uploadgate.completion")

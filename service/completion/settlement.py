@@ -4,10 +4,8 @@ Everything that wakes the service ends here: webhooks, queues and the sweep alik
 what the store answers now, so a doubled, late or false event changes nothing.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from enum import StrEnum
 from typing import Any
 
 import structlog
@@ -16,6 +14,7 @@ from errors import QuotaExceededError, UnavailableError
 from service.clock import Clock
 from service.completion.adoption import Adoption
 from service.completion.decision import Deciding, Decision, rejected
+from service.completion.outcome import OF_STATUS, News, Outcome
 from service.completion.scans import Scans
 from service.completion.sources.s3 import sequencer_order
 from service.completion.verification import verify
@@ -33,52 +32,8 @@ _SHUT = frozenset({UploadStatus.QUARANTINED, UploadStatus.REJECTED})  # nothing 
 _UNTIL_DELETED = timedelta(minutes=2)
 
 
-class Outcome(StrEnum):
-    ABSENT = "absent"  # not there (yet)
-    GONE = "gone"  # it was there once, or nothing is to come any more
-    UNOWNED = "unowned"
-    UNCHANGED = "unchanged"
-    SUPERSEDED = "superseded"  # an older event than the one that moved the record
-    STALE = "stale"  # other bytes are there than the event told of
-    WAITING = "waiting"  # for a scanner's verdict
-    QUARANTINED = "quarantined"
-    COMPLETED = "completed"
-    REPLACED = "replaced"
-    REJECTED = "rejected"
-    STRAY_DELETED = "stray_deleted"
-
-
-# What an event told of was not there (yet), or other bytes were.
-NOT_THERE = frozenset({Outcome.ABSENT, Outcome.GONE})
-NOT_SHOWN = NOT_THERE | {Outcome.STALE}
-_OUTCOMES: Mapping[UploadStatus, Outcome] = {
-    UploadStatus.QUARANTINED: Outcome.QUARANTINED,
-    UploadStatus.COMPLETED: Outcome.COMPLETED,
-    UploadStatus.REPLACED: Outcome.REPLACED,
-    UploadStatus.REJECTED: Outcome.REJECTED,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """What events say of themselves: the place of the newest in the order of its key, and which
-    bytes. `others`: which further ones were told of, where no order is known.
-    """
-
-    sequencer: str | None = None
-    etag: str | None = None
-    others: frozenset[str] = frozenset()
-
-    def was_shown(self, etag: str) -> bool:
-        """The newest of what was told of."""
-        return self.etag in (None, etag)
-
-    def were_all_shown(self, etag: str) -> bool:
-        return self.was_shown(etag) and self.others <= {etag}
-
-
 _NO_NEWS = News()
-_OF_WHAT_WAS_SHOWN = frozenset({*_OUTCOMES.values(), Outcome.STRAY_DELETED})
+_OF_WHAT_WAS_SHOWN = frozenset({*OF_STATUS.values(), Outcome.STRAY_DELETED})
 
 
 class Settlement:
@@ -261,7 +216,7 @@ class Settlement:
         _log.info(f"upload.{record.status}", upload_id=record.id, reason=record.status_reason)
         if record.status is UploadStatus.REJECTED:
             await self._store.delete(record.bucket, record.key, etag=stored.etag)
-        return _OUTCOMES[record.status]
+        return OF_STATUS[record.status]
 
     async def _delete_stray(self, record: Upload, stored: StoredObject) -> Outcome | None:
         """Bytes that came after the end: deleted if they are still what was seen."""

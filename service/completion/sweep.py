@@ -9,7 +9,8 @@ import structlog
 
 from errors import UploadgateError
 from service.clock import Clock
-from service.completion.settlement import Outcome, Settlement
+from service.completion.outcome import Outcome
+from service.completion.settlement import Settlement
 from service.uploads.model import Upload, UploadStatus
 from service.uploads.multiparts import MultipartKeeper
 from service.uploads.ports import UploadRecords

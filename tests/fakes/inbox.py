@@ -7,8 +7,8 @@ from typing import Any
 
 from errors import OverloadedError
 from service.completion.events import EventId, ObjectEvent
+from service.completion.outcome import NOT_SHOWN
 from service.completion.ports import Claimed
-from service.completion.settlement import NOT_SHOWN
 
 
 def event(key: str, number: int = 0, **changes: Any) -> ObjectEvent:

@@ -7,7 +7,7 @@ import pytest
 
 from errors import StoreRefusedError, StoreUnavailableError
 from service.completion.adoption import MAX_CONTENT_TYPE, AdoptionRules
-from service.completion.settlement import Outcome
+from service.completion.outcome import Outcome
 from service.uploads.model import Origin, Upload
 from service.uploads.model import UploadStatus as S
 from service.uploads.policy import Profile

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from errors import StoreUnavailableError, UploadEndedError, UploadStateError
-from service.completion.settlement import Outcome
+from service.completion.outcome import Outcome
 from service.uploads.model import Upload
 from service.uploads.model import UploadStatus as S
 from service.uploads.policy import Profile

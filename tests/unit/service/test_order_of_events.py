@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from service.completion.settlement import News, Outcome
+from service.completion.outcome import News, Outcome
 from service.uploads.model import UploadStatus as S
 from tests.fakes.clock import START
 from tests.fakes.completion import OVERDUE, World

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errors import StoreRefusedError, StoreUnavailableError, UnavailableError
+from service.completion.outcome import News, Outcome
 from service.completion.processor import retry_delay
-from service.completion.settlement import News, Outcome
 from tests.fakes.clock import START
 from tests.fakes.completion import LEASE, World
 from tests.fakes.inbox import event

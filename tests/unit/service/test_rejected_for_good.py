@@ -8,8 +8,8 @@ import pytest
 
 from errors import StoreUnavailableError
 from service.completion import settlement
+from service.completion.outcome import Outcome
 from service.completion.processor import ProcessorLimits
-from service.completion.settlement import Outcome
 from service.uploads.model import Origin
 from service.uploads.model import UploadStatus as S
 from service.uploads.policy import Profile

@@ -8,8 +8,9 @@ import pytest
 
 from service.completion.adoption import Adoption, AdoptionRules
 from service.completion.decision import Deciding
+from service.completion.outcome import Outcome
 from service.completion.scans import ScanRule, Scans
-from service.completion.settlement import Outcome, Settlement
+from service.completion.settlement import Settlement
 from service.uploads.model import Upload
 from service.uploads.model import UploadStatus as S
 from service.uploads.policy import Profile

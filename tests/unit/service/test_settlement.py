@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from errors import StoreUnavailableError, UnavailableError
-from service.completion.settlement import Outcome
+from service.completion.outcome import Outcome
 from service.uploads.model import Checksum, Origin, Transport, Upload
 from service.uploads.model import UploadStatus as S
 from service.uploads.policy import Profile

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from errors import UnavailableError
-from service.completion.settlement import Outcome
+from service.completion.outcome import Outcome
 from service.uploads.model import UploadStatus as S
 from tests.fakes.completion import World
 from tests.fakes.records import BUCKET, IDENTITY, upload

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from errors import StoreRefusedError, StoreUnavailableError
 from service.completion.adoption import AdoptionRules
-from service.completion.settlement import Outcome
+from service.completion.outcome import Outcome
 from service.completion.sweep import next_look
 from service.uploads.model import Origin, Upload
 from service.uploads.model import UploadStatus as S

@@ -8,8 +8,8 @@ import pytest
 
 from errors import StoreUnavailableError
 from service.completion import processor as processor_module
+from service.completion.outcome import News, Outcome
 from service.completion.ports import Claimed
-from service.completion.settlement import News, Outcome
 from tests.fakes.clock import START
 from tests.fakes.completion import LEASE, World
 from tests.fakes.eventually import eventually

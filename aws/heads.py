@@ -96,7 +96,7 @@ class Heads:
     async def head(self, bucket: str, key: str) -> StoredObject | None:
         """As service.uploads.ports.ObjectStore says, but raises UnreadableError where it is not
         the object's own head that tells what stands there, and UnmarkedError where it may be
-        somebody else who knows of nothing.
+        somebody else's answer.
         """
         async with store_errors(self._seconds):
             try:
@@ -104,12 +104,11 @@ class Heads:
             except _AwayError as away:
                 _log.warning("store.unavailable", cause=str(away))
                 raise StoreUnavailableError from None
-            if _OK <= status < _NO_LONGER_OK:
-                return _stored(headers)
-        if str(status) in ABSENT:
+            found = _stored(headers) if _OK <= status < _NO_LONGER_OK else None
+        if found is not None or str(status) in ABSENT:
             if MARK not in headers:
-                raise UnmarkedError
-            return None
+                raise UnmarkedError(found)
+            return found
         if status == _BAD_REQUEST:
             raise UnreadableError
         raise refusal("HeadObject", str(status), status)

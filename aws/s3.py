@@ -46,9 +46,8 @@ class S3Store:
     async def head(self, bucket: str, key: str) -> StoredObject | None:
         try:
             return await self._head(bucket, key)
-        except UnmarkedError:
-            await self.confirm_absent(bucket, key)
-            return None
+        except UnmarkedError as doubtful:
+            return await self._agreed(bucket, key, doubtful.found)
 
     async def _head(self, bucket: str, key: str) -> StoredObject | None:
         if self._heads is None:
@@ -79,7 +78,7 @@ class S3Store:
                 )
             except ClientError as error:
                 if code_of(error) in ABSENT:
-                    if not is_marked(error):
+                    if not is_marked(error.response):
                         raise UnmarkedError from None
                     return None
                 if status_of(error) == _BAD_REQUEST:
@@ -92,14 +91,10 @@ class S3Store:
                     # beyond what the transport reads.
                     return await self._listed(bucket, key)
                 raise
-            return StoredObject(
-                size=int(answer["ContentLength"]),
-                etag=str(answer["ETag"]).strip('"'),
-                content_type=str(answer.get("ContentType") or "application/octet-stream"),
-                version_id=_version(answer),
-                checksum=_full_object_checksum(answer),
-                upload_id=_upload_id(answer),
-            )
+            found = _stored(answer)
+        if not is_marked(answer):
+            raise UnmarkedError(found)
+        return found
 
     async def _listed(self, bucket: str, key: str) -> StoredObject | None:
         """A HEAD answers 400 without the client's own key (SSE-C), and for faults of ours alike.
@@ -124,11 +119,18 @@ class S3Store:
         return None
 
     async def confirm_absent(self, bucket: str, key: str) -> None:
+        await self._agreed(bucket, key, None)
+
+    async def _agreed(
+        self, bucket: str, key: str, found: StoredObject | None
+    ) -> StoredObject | None:
+        """What a HEAD has told, if the store's own list of that key says the same."""
         async with store_errors(self._call_seconds):
             listed = await self._listed(bucket, key)
-        if listed is not None:
-            _log.warning("store.unavailable", cause="it lists what it says is not there")
+        if _bytes_of(listed) != _bytes_of(found):
+            _log.warning("store.unavailable", cause="a HEAD and the list tell of different objects")
             raise StoreUnavailableError
+        return found
 
     async def has_version(self, bucket: str, key: str, version_id: str) -> bool:
         async with store_errors(self._call_seconds):
@@ -137,7 +139,7 @@ class S3Store:
             except ClientError as error:
                 if code_of(error) not in ABSENT:
                     raise
-                if not is_marked(error):
+                if not is_marked(error.response):
                     raise StoreUnavailableError from error
                 return False
             return True
@@ -152,7 +154,7 @@ class S3Store:
                     return await self.head(bucket, key) is None
                 if code_of(error) not in ABSENT:
                     raise
-                if code_of(error) != NO_SUCH_KEY and not is_marked(error):
+                if code_of(error) != NO_SUCH_KEY and not is_marked(error.response):
                     await self.confirm_absent(bucket, key)
             return True
 
@@ -171,6 +173,21 @@ class S3Store:
         """Raises StoreUnavailableError or StoreRefusedError."""
         async with store_errors(self._call_seconds):
             await self._client.head_bucket(Bucket=bucket)
+
+
+def _bytes_of(stored: StoredObject | None) -> tuple[str, int] | None:
+    return None if stored is None else (stored.etag, stored.size)
+
+
+def _stored(answer: Any) -> StoredObject:
+    return StoredObject(
+        size=int(answer["ContentLength"]),
+        etag=str(answer["ETag"]).strip('"'),
+        content_type=str(answer.get("ContentType") or "application/octet-stream"),
+        version_id=_version(answer),
+        checksum=_full_object_checksum(answer),
+        upload_id=_upload_id(answer),
+    )
 
 
 def _version(answer: Any) -> str | None:

@@ -2,8 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 from botocore.exceptions import (
@@ -14,6 +15,7 @@ from botocore.exceptions import (
 )
 
 from errors import StoreRefusedError, StoreUnavailableError, UploadgateError
+from service.uploads.ports import StoredObject
 
 _log = structlog.get_logger("uploadgate.store")
 _SERVER_FAULT = 500
@@ -33,11 +35,18 @@ _BUSY = CONFLICTING | {"SlowDown", "RequestTimeout", "503", "429"}
 
 
 class UnmarkedError(Exception):
-    """A 404 without the store's mark: an ingress's or a proxy's, or a store's that sends none."""
+    """An answer without the store's mark: an ingress's or a proxy's, or a store's that sends none.
+    `found` is what it tells of, None where it knows of nothing.
+    """
+
+    def __init__(self, found: StoredObject | None = None) -> None:
+        super().__init__()
+        self.found = found
 
 
-def is_marked(error: ClientError) -> bool:
-    return MARK in error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+def is_marked(answer: Mapping[str, Any]) -> bool:
+    """Of what botocore has read: an answer, or an error's."""
+    return MARK in answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
 
 
 def code_of(error: ClientError) -> str:

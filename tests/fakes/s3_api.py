@@ -14,6 +14,7 @@ from tests.fakes import cognito_api
 from tests.fakes.http_stub import Reply, Request
 
 _MARK = "x-amz-meta-uploadgate-upload-id"
+_OF_A_STORE = {"x-amz-request-id": "18EB80081BCF5E38"}
 _XML = {"Content-Type": "application/xml"}
 
 
@@ -118,11 +119,12 @@ class S3Api:
                 self.store(key, len(request.body), request.headers.get(_MARK, ""))
             return Reply(200 if found is None else 412)
         if found is None:
-            return Reply(404, b"", {"x-amz-request-id": "18EB80081BCF5E38"})
+            return Reply(404, b"", _OF_A_STORE)
         if request.method == "DELETE":
             del self.objects[key]
             return Reply(204)
         headers = {
+            **_OF_A_STORE,
             "ETag": f'"{found.etag}"',
             "Content-Type": found.content_type,
             _MARK: found.upload_id,

@@ -72,7 +72,7 @@ CALLS = pytest.mark.parametrize("call", [head, listed, sent])
 def stored(request: Request) -> Reply:
     if request.method == "GET":
         return page(part(1))
-    return Reply(200, b"", {"ETag": '"one"'})
+    return Reply(200, b"", {"ETag": '"one"', "x-amz-request-id": "18EB80081BCF5E38"})
 
 
 @pytest.fixture(autouse=True)

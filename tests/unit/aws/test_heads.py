@@ -26,7 +26,7 @@ from tests.unit.aws.conftest import CALL_SECONDS, MAX_ATTEMPTS
 BUCKET, KEY = "uploads", "us-east-1:0000/upl_1/a b+ü.txt"
 SECRET, TOKEN = "the-service's-own-secret", "a/session+token=="
 MARKED = {"x-amz-request-id": "18EB80081BCF5E38"}
-USUAL = {"ETag": '"one"', "Content-Type": "text/plain"}
+USUAL = {**MARKED, "ETag": '"one"', "Content-Type": "text/plain"}
 
 
 async def keys() -> SigningCredentials:
@@ -110,7 +110,9 @@ ANSWERS = {
     "an object": headed(),
     "of no bytes": headed(size=0),
     "a large one": headed(size=2**45),
-    "without a type": Reply(200, b"", {"ETag": '"e-2"', "x-amz-version-id": "null"}, promised=0),
+    "without a type": Reply(
+        200, b"", {**MARKED, "ETag": '"e-2"', "x-amz-version-id": "null"}, promised=0
+    ),
     "an empty type": headed(Content_Type=""),
     "a type with parameters": headed(Content_Type="text/html; charset=utf-8"),
     "an etag without quotes": headed(ETag="one"),
@@ -231,6 +233,34 @@ async def test_a_404_that_may_be_anybodys_is_believed_if_the_store_lists_nothing
             assert issubclass(found, expected)
     assert stub.requests[0].method == "HEAD"
     assert stub.requests[1].target.startswith(f"/{BUCKET}?list-type=2&")
+
+
+PAGE = Reply(200, b"", {"ETag": '"e"', "Content-Type": "text/html"}, promised=7)
+
+
+@pytest.mark.parametrize(
+    ("listing", "believed"),
+    [
+        (Reply(body=LISTED.format(KEY).encode()), True),
+        (Reply(body=LISTED.format(KEY).replace(";e&", ";f&").encode()), False),
+        (Reply(body=LISTED.format(KEY).replace("<Size>7", "<Size>8").encode()), False),
+        (EMPTY, False),
+        (Reply(200, b"<html><body>hello</body></html>"), False),
+        (Reply(503), False),
+    ],
+)
+async def test_an_object_that_may_be_a_page_of_anybodys_is_believed_if_the_store_lists_it(
+    store: S3Store, botocores: S3Store, stub: HttpStub, listing: Reply, believed: bool
+) -> None:
+    """As of a web application that answers whatever it is asked for."""
+    stub.answer = lambda request: PAGE if request.method == "HEAD" else listing
+    for asked in (store, botocores):
+        found = await told(asked)
+        if believed:
+            assert isinstance(found, StoredObject)
+            assert (found.etag, found.size, found.content_type) == ("e", 7, "text/html")
+        else:
+            assert found is StoreUnavailableError
 
 
 @pytest.mark.parametrize("head", [Reply(400), headed(x_amz_meta_long="x" * 9000)])

@@ -19,7 +19,9 @@ def holding(size: int) -> Callable[[Request], Reply]:
 
     def answer(request: Request) -> Reply:
         if request.method == "HEAD":
-            return Reply(200, b"", {"ETag": '"one"'}, promised=size)
+            return Reply(
+                200, b"", {"ETag": '"one"', "x-amz-request-id": "18EB80081BCF5E38"}, promised=size
+            )
         return Reply(204) if request.method == "DELETE" else aws(request)
 
     return answer

@@ -137,11 +137,11 @@ class S3Store:
             try:
                 await self._client.head_object(Bucket=bucket, Key=key, VersionId=version_id)
             except ClientError as error:
-                if code_of(error) not in ABSENT:
+                if code_of(error) not in ABSENT and status_of(error) != _BAD_REQUEST:
                     raise
                 if not is_marked(error.response):
                     raise StoreUnavailableError from error
-                return False
+                return False  # also for the id of a version that another store has made
             return True
 
     async def delete(self, bucket: str, key: str, *, etag: str | None) -> bool:

@@ -74,6 +74,9 @@ class CommonClock:
         except UnavailableError:
             _log.warning("clock.not_measured")
             return False
+        except Exception:  # noqa: BLE001 - told, and tried again: what was measured stands
+            _log.exception("clock.not_measured")
+            return False
         if self._offset != before:
             _tell(before, self._offset)
         return True

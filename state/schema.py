@@ -14,7 +14,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -22,8 +22,10 @@ from sqlalchemy.pool import NullPool
 from errors import UnavailableError
 from state import postgres_sessions
 from state.database import Database
+from state.tables import metadata
 
 _CONNECT_SECONDS = 10
+_HEAD = "head"
 _LOCK = 7_205_531_844  # any constant that no other application takes
 # Who waits for a table to change it holds up everybody behind it: for less than a statement of
 # theirs may take, and then lets them pass.
@@ -62,12 +64,14 @@ def _tell(reason: str) -> None:
 
 
 async def upgrade(
-    database: Database, revision: str = "head", *, tell: Callable[[str], None] = _tell
+    database: Database, revision: str = _HEAD, *, tell: Callable[[str], None] = _tell
 ) -> None:
     """As long as it takes: of millions of rows an index is not made within the time of a request's
     statement. Nothing is done where a newer version has been here. Raises UnavailableError, also
     when somebody else's transaction is in the way for long; `tell` hears of it before.
     """
+    if revision == _HEAD and await standing(database) is not Standing.BEHIND:
+        return  # nor is a turn waited for, which another's upgrade may keep for long
     seconds = _LOCK_SECONDS
     if database.longest is not None:
         seconds = min(seconds, database.longest * _OF_A_TRANSACTION)
@@ -155,12 +159,16 @@ def _standing(connection: Connection) -> Standing:
         return Standing.CURRENT
     if current is None or current in {script.revision for script in scripts.walk_revisions()}:
         return Standing.BEHIND
-    if head is not None and _is_addition(current, head):
+    if head is not None and _is_addition(current, head) and _is_ours(connection):
         return Standing.AHEAD
     raise UnavailableError(
         f"The database's schema (revision {current}) is not one that this version works with: run "
         "the version that made it, or a later one"
     )
+
+
+def _is_ours(connection: Connection) -> bool:
+    return set(inspect(connection).get_table_names()) >= set(metadata.tables)
 
 
 def _is_addition(revision: str, head: str) -> bool:

@@ -67,7 +67,9 @@ async def opened_delivery(
         )
         outbox, clock = SqlOutbox(database), database.clock
         yield DeliveryRoom(
-            drainer=Drainer(outbox=outbox, sender=sender, limits=_limits(values), clock=clock),
+            drainer=Drainer(
+                outbox=outbox, sender=sender, limits=_limits(values), clock=clock, world=utc_now
+            ),
             endpoints=endpoints,
             trials=trials,
             news=News(hub=hub if streams else None, bus=bus),

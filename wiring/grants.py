@@ -42,7 +42,7 @@ def grants_of(
 ) -> Grants:
     room = None
     if settings.cognito.identity_pool_id is not None:
-        history = SqlIdentityHistory(database, utc_now, announce)
+        history = SqlIdentityHistory(database, database.clock, announce)
         pool = _pool(settings, clients, settings.cognito.identity_pool_id)
         room = _room(settings, pool, Identities(history, pool.pool_id, steady_now), database, redis)
     return Grants(room, policy=policy, place=_place(settings), clock=utc_now)

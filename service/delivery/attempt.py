@@ -17,7 +17,10 @@ _log = structlog.get_logger("uploadgate.delivery")
 
 
 class Courier:
-    """`retry_seconds` are the pauses after failed attempts. `worker` is who holds the lease."""
+    """`retry_seconds` are the pauses after failed attempts. `worker` is who holds the lease.
+    `clock` is what replicas share; what is signed bears the time of the `world`, by which the
+    receiver goes.
+    """
 
     def __init__(
         self,
@@ -27,17 +30,19 @@ class Courier:
         retry_seconds: tuple[float, ...],
         worker: str,
         clock: Clock,
+        world: Clock,
     ) -> None:
         self._outbox = outbox
         self._sender = sender
         self._pauses = retry_seconds
         self._worker = worker
         self._clock = clock
+        self._world = world
 
     async def make(self, delivery: Delivery) -> None:
         """Raises UnavailableError when what came of it could not be written."""
         started = time.perf_counter()
-        outcome = await posted(self._sender, delivery, self._clock())
+        outcome = await posted(self._sender, delivery, self._world())
         after = what_follows(
             outcome,
             attempts=delivery.failures + 1,

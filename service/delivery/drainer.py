@@ -34,10 +34,10 @@ class DrainLimits:
 
 
 class Drainer:
-    """One a replica. `run` never returns."""
+    """One a replica. `run` never returns. Two clocks: see Courier."""
 
     def __init__(
-        self, *, outbox: Outbox, sender: Sender, limits: DrainLimits, clock: Clock
+        self, *, outbox: Outbox, sender: Sender, limits: DrainLimits, clock: Clock, world: Clock
     ) -> None:
         self._outbox = outbox
         self._limits = limits
@@ -49,6 +49,7 @@ class Drainer:
             retry_seconds=limits.retry_seconds,
             worker=self._worker,
             clock=clock,
+            world=world,
         )
         self._busy: Counter[str] = Counter()
         self._news = asyncio.Event()

@@ -229,8 +229,10 @@ async def test_who_shows_nothing_is_refused_before_a_byte_of_the_body_is_read(
         read.append(b"{")
         yield b"{"
 
+    # Of SNS's headers a proxy may have dropped one.
+    expected = errors.WebhookUnverifiableError if path == SNS else errors.WebhookForgedError
     async with doors.house.client() as client:
-        assert_problem(await client.post(path, content=watched()), errors.WebhookForgedError)
+        assert_problem(await client.post(path, content=watched()), expected)
     assert read == []
 
 

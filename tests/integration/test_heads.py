@@ -234,6 +234,7 @@ async def test_a_version_is_there_until_it_is_removed(stores: Stores, cloud: Loc
     await asyncio.to_thread(s3.delete_object, Bucket=bucket, Key="a", VersionId=version)
     for store in stores:
         assert not await store.has_version(bucket, "a", version)
+        assert not await store.has_version(bucket, "a", "of another store")
     assert await same(stores, bucket, "a") is not None
 
 

@@ -110,3 +110,25 @@ async def test_a_schema_that_does_more_than_add_or_is_not_ours_is_refused(
     for ask in (schema.upgrade, schema.standing, schema.is_current):
         with pytest.raises(UnavailableError, match=revision):
             await ask(database)
+
+
+async def test_a_database_of_somebody_elses_is_not_taken_for_a_newer_one(
+    database: Database,
+) -> None:
+    await stamp(database, "0999")
+    async with database.transaction() as connection:
+        await connection.execute(text("DROP TABLE idempotency_keys"))
+    with pytest.raises(UnavailableError, match="0999"):
+        await schema.standing(database)
+
+
+@POSTGRES
+async def test_who_has_nothing_to_change_waits_for_nobody_who_has(database: Database) -> None:
+    lock = text("SELECT pg_advisory_xact_lock(:lock)")
+    async with (
+        asyncio.timeout(PATIENCE),
+        schema.unhurried(database) as other,
+        other.transaction() as connection,
+    ):
+        await connection.execute(lock, {"lock": schema._LOCK})
+        await schema.upgrade(database)

@@ -90,6 +90,7 @@ async def _refusals(world: World, replica: Replica, chance: random.Random) -> As
     """
     good = filer_event(world.cloud.bucket, "us-east-1:00/x.bin", 1, "00", chance)
     token = {"authorization": f"Bearer {world.cloud.webhook_token}"}
+    topic = {"x-amz-sns-topic-arn": TOPIC}
     wrong = {"authorization": f"Bearer {chance.randbytes(16).hex()}"}
     for body in (
         chance.randbytes(300),
@@ -97,13 +98,12 @@ async def _refusals(world: World, replica: Replica, chance: random.Random) -> As
         _of_no_use(chance),
     ):
         for door in _DOORS:
-            yield await _posted(replica, door, body, {})
+            yield await _posted(replica, door, body, topic if door == "sns" else {})
         yield await _posted(replica, "seaweedfs", body, token)
     for headers in ({}, wrong, {"authorization": "Bearer"}):
         yield await _posted(replica, "seaweedfs", good, headers)
-    head = {"x-amz-sns-message-type": "Notification", "x-amz-sns-topic-arn": TOPIC}
-    for body in (_unsigned(), _of_no_use(chance)):
-        yield await _posted(replica, "sns", body, head)
+    head = {"x-amz-sns-message-type": "Notification", **topic}
+    yield await _posted(replica, "sns", _unsigned(), head)
     yield await _posted(replica, "eventbridge", b'{"source":"aws.s3"}', {"x-api-key": "wrong"})
 
 

@@ -183,12 +183,15 @@ async def test_a_version_is_asked_for_by_its_id(store: S3Store, stub: HttpStub) 
     assert not await store.has_version(BUCKET, KEY, "v1")
     assert {request.method for request in stub.requests} == {"HEAD"}
     assert {request.target.partition("?")[2] for request in stub.requests} == {"versionId=v1"}
+    stub.answer = Reply(400, b"", MARKED)  # for an id that another store has made
+    assert not await store.has_version(BUCKET, KEY, "v1")
 
 
 @pytest.mark.parametrize(
     ("reply", "kind"),
     [
         (Reply(404), StoreUnavailableError),
+        (Reply(400), StoreUnavailableError),
         (Reply(503), StoreUnavailableError),
         (Reply(403), StoreRefusedError),
     ],

@@ -21,6 +21,7 @@ async def test_the_plan_goes_by_what_is_known_to_have_failed(
         retry_seconds=(5.0, 300.0),
         worker="w",
         clock=Clock(),
+        world=Clock(),
     )
     await courier.make(given)
     row = outbox.rows[1]

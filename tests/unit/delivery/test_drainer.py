@@ -1,7 +1,7 @@
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -25,6 +25,7 @@ class World:
         self.clock = Clock()
         self.outbox = MemoryOutbox(*deliveries)
         self.sender = ScriptedSender(script)
+        self.world: Callable[[], datetime] = self.clock
 
     def drainer(self, **limits: Any) -> Drainer:
         values: dict[str, Any] = {
@@ -39,6 +40,7 @@ class World:
             sender=self.sender,
             limits=DrainLimits(**{**values, **limits}),
             clock=self.clock,
+            world=self.world,
         )
 
     def delivered(self) -> set[int]:
@@ -86,6 +88,15 @@ async def test_a_message_is_what_a_receiver_verifies() -> None:
     signatures = sent.headers["webhook-signature"].split(" ")
     for secret, signature in zip((SECRET, old), signatures, strict=True):
         assert Webhook(secret).sign("evt_1", START, sent.body.decode()) == signature
+
+
+async def test_it_bears_the_worlds_time_whatever_the_databases_is() -> None:
+    world = World(delivery(1))
+    true = START + timedelta(minutes=6)
+    world.world = lambda: true
+    await world.drainer().step()
+    (sent,) = world.sender.sent
+    assert sent.headers["webhook-timestamp"] == str(int(true.timestamp()))
 
 
 async def test_a_retry_has_the_same_id_and_a_time_of_its_own() -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 import pytest
+from sqlalchemy.exc import ProgrammingError
 from structlog.testing import capture_logs
 
 from errors import UnavailableError
@@ -41,6 +42,15 @@ class Server:
 
     def scalar_one(self) -> datetime:
         return self.local() + self.ahead
+
+
+class Faulty(Server):
+    """Fails at the first question in a way that nobody has foreseen."""
+
+    async def execute(self, statement: Any) -> Server:
+        if self.asked == 1:
+            raise ProgrammingError("SELECT 1", {}, Exception("prepared statement does not exist"))
+        return await super().execute(statement)
 
 
 class Silent(Server):
@@ -145,3 +155,19 @@ def test_a_clock_that_drifts_slowly_does_not_make_it_jump_each_time(clock: Commo
         clock._believe(_Look(timedelta(seconds=tenths / 10), quick))
         times.append(round((clock() - START).total_seconds(), 1))
     assert times == [0, 0, 0, 0.3, 0.3, 0.3, 0.6, 0.6]
+
+
+async def test_a_fault_is_told_and_asked_again_and_ends_nothing() -> None:
+    server = Faulty(Clock())
+    server.ahead = timedelta(minutes=3)
+    clock = CommonClock(cast("Database", server), local=server.local)
+    with capture_logs() as told:
+        await clock.first()
+    assert is_near(clock(), START + server.ahead)
+    assert server.asked == 2
+    assert told[0]["event"] == "clock.not_measured"
+    server.asked = 0
+    task = asyncio.create_task(clock.run())
+    await eventually(lambda: server.asked > 2)
+    assert not task.done()
+    task.cancel()

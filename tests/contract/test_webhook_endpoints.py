@@ -15,11 +15,10 @@ import httpx
 import pytest
 
 import errors
+from tests.contract.endpoint_admin import BASE, endpoint_admin
 from tests.fakes.house import House, captured_logs, opened_house
 from tests.fakes.problems import assert_problem
-from tests.unit.routers.test_bad_tokens import token
 
-BASE = "/v1/admin/webhook-endpoints"
 URL = "https://127.0.0.1:9/hook?key=of-the-receiver"
 OWN = "whsec_" + base64.b64encode(b"a secret of the operator").decode()
 MOST = 3
@@ -65,11 +64,8 @@ def written() -> Iterator[StringIO]:
 @pytest.fixture
 async def admin(own_house: House) -> AsyncIterator[httpx.AsyncClient]:
     """With no endpoint and no event, before and after."""
-    async with own_house.client() as client:
-        client.headers["Authorization"] = f"Bearer {token(scope='admin')}"
+    async with endpoint_admin(own_house) as client:
         yield client
-        for item in (await client.get(BASE)).json()["items"]:
-            assert (await client.delete(f"{BASE}/{item['id']}")).status_code == 204
     with closing(sqlite3.connect(own_house._path)) as database, database:
         database.execute("DELETE FROM events")
 

@@ -13,13 +13,12 @@ import errors
 from routers.event_examples import TEST_EVENT
 from routers.event_schemas import WebhookTestEvent
 from service.delivery.trial import TRIALS_AT_ONCE
+from tests.contract.endpoint_admin import BASE, endpoint_admin
 from tests.fakes.eventually import eventually
 from tests.fakes.house import House, captured_logs, opened_house
 from tests.fakes.http_stub import HttpStub, Reply
 from tests.fakes.problems import assert_problem
-from tests.unit.routers.test_bad_tokens import token
 
-BASE = "/v1/admin/webhook-endpoints"
 HOOK = "/hook?key=of-the-receiver"
 
 
@@ -34,11 +33,8 @@ async def own_house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[H
 
 @pytest.fixture
 async def admin(own_house: House) -> AsyncIterator[httpx.AsyncClient]:
-    async with own_house.client() as client:
-        client.headers["Authorization"] = f"Bearer {token(scope='admin')}"
+    async with endpoint_admin(own_house) as client:
         yield client
-        for item in (await client.get(BASE)).json()["items"]:
-            assert (await client.delete(f"{BASE}/{item['id']}")).status_code == 204
 
 
 @pytest.fixture
